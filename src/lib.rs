@@ -1,0 +1,36 @@
+//! tillstick puts a till's database on the USB stick that somebody plugs in, and proves that it can be read back.
+//!
+//! ```text
+//! udev event / schedule / key / command
+//!    -> policy decides        (pure: facts in, decision with its reason out)
+//!    -> source.dump           (SQL text in b-tree order, one consistent snapshot)
+//!    -> pack                  (chunks cut by content -> workers deflate -> one gzip member; known chunks are reused)
+//!    -> primary               (fsynced; manifest last)
+//!    -> stick, stores         (each alone; verified by reading back)
+//!    -> journal -> signal
+//! ```
+//!
+//! Restore runs the same way back. The modules below stand in reading order, from the story down to the nouns. A
+//! module imports lower floors only, never a neighbour; only [`job`] joins them (`tests/architecture.rs` checks it).
+//! ARCHITECTURE.md has the table, the reasons and what never happens.
+
+pub mod cli;
+pub mod job;
+
+pub mod source;
+pub mod store;
+
+pub mod pack;
+pub mod primary;
+pub mod stick;
+
+pub mod host;
+
+pub mod config;
+
+pub mod policy;
+
+pub mod lang;
+
+pub mod error;
+pub mod model;

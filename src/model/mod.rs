@@ -1,0 +1,13 @@
+//! The shared nouns: ids, names, the manifest, progress and cancellation. No I/O, no decisions.
+
+mod id;
+mod manifest;
+mod name;
+mod run;
+mod sink;
+
+pub use id::BackupId;
+pub use manifest::{ArtifactFacts, MANIFEST_FORMAT, MANIFEST_MAX, Manifest, SourceFacts, TableRows, TextFacts};
+pub use name::{ArtifactName, FileName, name_problem};
+pub use run::{Cancel, Event, Monitor, Quiet, Run, Stage};
+pub use sink::Sink;

@@ -1,0 +1,14 @@
+//! Sticks: what lies on one (read-only, unmounted), and putting backups onto it so that a yank loses nothing.
+
+use std::path::PathBuf;
+
+/// Where one file system lies: on an image file or a block device, perhaps inside a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The image file or block device.
+    pub path: PathBuf,
+    /// Where the file system begins, in bytes from the start of `path`.
+    pub offset: u64,
+    /// How many bytes belong to it.
+    pub size: u64,
+}
