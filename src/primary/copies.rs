@@ -1,0 +1,41 @@
+//! Where verified copies of a backup are: a small file beside its manifest.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::host::durable;
+
+const COPIES: &str = "copies.json";
+
+/// The most copies that are remembered of one backup; the oldest proof is forgotten first.
+const COPIES_MAX: usize = 100;
+
+/// A copy that was read back from its medium and found equal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRecord {
+    /// The kind or name of the store: `stick`.
+    pub store: String,
+    /// Which medium it was: a stick's file system id, a folder.
+    pub medium: String,
+    /// When it was read back, by the box's clock.
+    pub verified: Timestamp,
+}
+
+/// A file that cannot be read counts as no copies known: it only ever makes us more careful.
+pub(super) fn read(dir: &Path) -> Vec<CopyRecord> {
+    let bytes = durable::read(&dir.join(COPIES), 1 << 20).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+pub(super) fn add(dir: &Path, copy: CopyRecord) -> Result<()> {
+    let mut copies = read(dir);
+    copies.retain(|known| known.store != copy.store || known.medium != copy.medium);
+    copies.push(copy);
+    let excess = copies.len().saturating_sub(COPIES_MAX);
+    copies.drain(..excess);
+    let bytes = serde_json::to_vec_pretty(&copies).expect("plain data");
+    durable::write(&dir.join(COPIES), &bytes, 0o600)
+}
