@@ -97,7 +97,7 @@ pub fn of_device(device: &DeviceFacts, rules: &TseRules) -> Option<TseSign> {
     if (vendor_id.as_str(), model_id.as_str()) == EPSON_IDS {
         return sign(Maker::Epson, ids());
     }
-    for name in [&device.vendor, &device.model].into_iter().flatten() {
+    for name in device.vendor.iter().chain(&device.model).chain(&device.names) {
         if let Some(maker) = maker_in(name) {
             return sign(maker, Mark::DeviceName(name.clone()));
         }

@@ -16,6 +16,8 @@ pub struct StickFacts {
     pub table: PartitionTable,
     /// Its volumes, in the order of the table.
     pub volumes: Vec<VolumeFacts>,
+    /// The person named one volume: where it begins, in bytes. `None`: any volume will do.
+    pub wanted: Option<u64>,
 }
 
 /// What udev and sysfs tell without touching the medium.
@@ -29,6 +31,8 @@ pub struct DeviceFacts {
     pub vendor: Option<String>,
     /// `ID_MODEL`.
     pub model: Option<String>,
+    /// Other names that the device goes by: its USB strings, and the name of its vendor's id.
+    pub names: Vec<String>,
     /// `ID_SERIAL_SHORT`; cheap sticks share one.
     pub serial: Option<String>,
     /// Where it is plugged: `ID_PATH` and the name of the USB port.
@@ -194,6 +198,8 @@ pub enum Problem {
     },
     /// There is a file system over the whole device and a partition table with another one.
     Ambiguous,
+    /// What is written in it does not fit together.
+    Contradiction(String),
     /// Reading on would have passed a limit.
     TooMuch(String),
     /// The device did not give the data.

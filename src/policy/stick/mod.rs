@@ -96,7 +96,7 @@ fn device(facts: &StickFacts, rules: &StickRules) -> Result<(), Reason> {
         Look::Failed(why) => return Err(Reason::Unreadable { why: why.clone() }),
     }
     if facts.table == PartitionTable::Damaged {
-        return Err(Reason::Damaged { what: Problem::BootSector("the partition table contradicts itself".into()) });
+        return Err(Reason::Damaged { what: Problem::Contradiction("the partition table contradicts itself".into()) });
     }
     if facts.volumes.iter().all(|volume| volume.kind == FsKind::Blank && volume.problem.is_none()) {
         return Err(Reason::Blank);
@@ -127,7 +127,8 @@ fn owned(owner: &StickNote, rules: &StickRules) -> Result<(), Reason> {
 
 fn choose(facts: &StickFacts, rules: &StickRules) -> Result<usize, Reason> {
     let mut first_reason = None;
-    for (index, volume) in facts.volumes.iter().enumerate() {
+    let wanted = |volume: &VolumeFacts| facts.wanted.is_none_or(|wanted| wanted == volume.offset);
+    for (index, volume) in facts.volumes.iter().enumerate().filter(|(_, volume)| wanted(volume)) {
         match usable(volume, &facts.device, rules) {
             Ok(()) => return Ok(index),
             // What is wrong with a FAT32 volume helps more than that there is an NTFS one beside it.
@@ -152,8 +153,13 @@ fn usable(volume: &VolumeFacts, device: &DeviceFacts, rules: &StickRules) -> Res
     if larger && matches!(volume.kind, FsKind::Fat32 | FsKind::Unknown) {
         return Err(Reason::VolumeLargerThanDevice { end, size: device.size });
     }
-    if let Some(problem) = &volume.problem {
-        return Err(Reason::Damaged { what: problem.clone() });
+    match &volume.problem {
+        _ if !matches!(volume.kind, FsKind::Fat32 | FsKind::Unknown) => {}
+        Some(Problem::Unreadable(why) | Problem::TooMuch(why)) => {
+            return Err(Reason::Unreadable { why: why.clone() });
+        }
+        Some(problem) => return Err(Reason::Damaged { what: problem.clone() }),
+        None => {}
     }
     if volume.kind != FsKind::Fat32 {
         return Err(Reason::WrongFilesystem { found: volume.kind });

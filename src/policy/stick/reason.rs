@@ -177,18 +177,18 @@ fn larger(end: u64, size: u64, lang: Lang) -> String {
         Lang::En => {
             format!("The stick pretends to hold {end} but has only {size}. It may be a fake: please use another one.")
         }
-        Lang::Es => format!(
-            "La memoria USB dice tener {end}, pero solo tiene {size}. Puede ser una falsificación: use otra."
-        ),
+        Lang::Es => {
+            format!("La memoria USB dice tener {end}, pero solo tiene {size}. Puede ser una falsificación: use otra.")
+        }
     }
 }
 
 fn too_small(need: u64, size: u64, lang: Lang) -> String {
     let (need, size) = (human(need), human(size));
     match lang {
-        Lang::De => format!(
-            "Der Stick ist zu klein: die Sicherung braucht {need}, er hat {size}. Bitte einen größeren nehmen."
-        ),
+        Lang::De => {
+            format!("Der Stick ist zu klein: die Sicherung braucht {need}, er hat {size}. Bitte einen größeren nehmen.")
+        }
         Lang::En => format!("The stick is too small: the backup needs {need}, it has {size}. Please use a larger one."),
         Lang::Es => {
             format!("La memoria USB es demasiado pequeña: la copia necesita {need} y tiene {size}. Use una mayor.")
@@ -201,12 +201,12 @@ fn other_customer(customer: &FileName, lang: Lang) -> String {
         Lang::De => format!(
             "Auf dem Stick liegen Sicherungen des Kunden {customer}. Sie bleiben unberührt; bitte einen anderen Stick nehmen."
         ),
-        Lang::En => format!(
-            "Backups of customer {customer} are on this stick. They stay untouched; please use another stick."
-        ),
-        Lang::Es => format!(
-            "En esta memoria USB hay copias del cliente {customer}. No se tocan; use otra memoria USB."
-        ),
+        Lang::En => {
+            format!("Backups of customer {customer} are on this stick. They stay untouched; please use another stick.")
+        }
+        Lang::Es => {
+            format!("En esta memoria USB hay copias del cliente {customer}. No se tocan; use otra memoria USB.")
+        }
     }
 }
 
@@ -252,12 +252,9 @@ impl fmt::Display for Reason {
             Self::Damaged { what } => write!(f, "the stick is damaged: {what}"),
             Self::ReadOnly => write!(f, "the stick is write-protected"),
             Self::TooSmall { need, size } => write!(f, "the volume has {size} bytes, the backup needs {need}"),
-            Self::OtherCustomer { customer, box_name } => write!(
-                f,
-                "the stick belongs to customer {:?} (box {:?})",
-                customer.as_str(),
-                box_name.as_str()
-            ),
+            Self::OtherCustomer { customer, box_name } => {
+                write!(f, "the stick belongs to customer {:?} (box {:?})", customer.as_str(), box_name.as_str())
+            }
             Self::OtherBox { box_name, box_id } => {
                 write!(f, "the stick belongs to another box {:?} with the id {box_id:?}", box_name.as_str())
             }
@@ -279,7 +276,9 @@ impl fmt::Display for Note {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BootSector(why) => write!(f, "{why}"),
+            Self::BootSector(why) | Self::Contradiction(why) | Self::TooMuch(why) | Self::Unreadable(why) => {
+                write!(f, "{why}")
+            }
             Self::TooFewClusters(clusters) => {
                 write!(f, "it is laid out as FAT32 but has only {clusters} clusters, which other systems read as FAT16")
             }
@@ -288,8 +287,6 @@ impl fmt::Display for Problem {
             Self::Overlap => write!(f, "two partitions overlap"),
             Self::BeyondDevice { end } => write!(f, "a partition ends at byte {end}, behind the end of the device"),
             Self::Ambiguous => write!(f, "it has both a partition table and a file system without one"),
-            Self::TooMuch(what) => write!(f, "{what}"),
-            Self::Unreadable(why) => write!(f, "{why}"),
         }
     }
 }
