@@ -169,7 +169,7 @@ fn wrong_filesystem(found: FsKind, lang: Lang) -> String {
 }
 
 fn larger(end: u64, size: u64, lang: Lang) -> String {
-    let (end, size) = (human(end), human(size));
+    let (end, size) = (human(end, lang), human(size, lang));
     match lang {
         Lang::De => format!(
             "Der Stick gibt sich als {end} aus, hat aber nur {size}. Vermutlich eine Fälschung: bitte einen anderen nehmen."
@@ -184,7 +184,7 @@ fn larger(end: u64, size: u64, lang: Lang) -> String {
 }
 
 fn too_small(need: u64, size: u64, lang: Lang) -> String {
-    let (need, size) = (human(need), human(size));
+    let (need, size) = (human(need, lang), human(size, lang));
     match lang {
         Lang::De => {
             format!("Der Stick ist zu klein: die Sicherung braucht {need}, er hat {size}. Bitte einen größeren nehmen.")
@@ -225,7 +225,7 @@ fn other_box(box_name: &FileName, lang: Lang) -> String {
 }
 
 /// Sizes as they are printed on a stick: powers of 1000, one decimal below 10.
-fn human(bytes: u64) -> String {
+fn human(bytes: u64, lang: Lang) -> String {
     let mut unit_bytes = 1_u64;
     let mut unit = "B";
     for (next_bytes, next) in [(1_000, "kB"), (1_000_000, "MB"), (1_000_000_000, "GB"), (1_000_000_000_000, "TB")] {
@@ -235,7 +235,8 @@ fn human(bytes: u64) -> String {
     }
     let whole = bytes / unit_bytes;
     let tenth = bytes % unit_bytes / (unit_bytes / 10).max(1);
-    if whole < 10 && unit_bytes > 1 { format!("{whole}.{tenth} {unit}") } else { format!("{whole} {unit}") }
+    let point = lang.pick(",", ".", ",");
+    if whole < 10 && unit_bytes > 1 { format!("{whole}{point}{tenth} {unit}") } else { format!("{whole} {unit}") }
 }
 
 impl fmt::Display for Reason {
