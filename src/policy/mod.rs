@@ -1,1 +1,4 @@
-//! (room to come)
+//! Decisions: facts in, verdict with its reason out. No I/O, no clock, no log.
+
+pub mod stick;
+pub mod tse;

@@ -1,5 +1,8 @@
 //! Sticks: what lies on one (read-only, unmounted), and putting backups onto it so that a yank loses nothing.
 
+pub mod identify;
+pub mod probe;
+
 use std::path::PathBuf;
 
 /// Where one file system lies: on an image file or a block device, perhaps inside a partition.
