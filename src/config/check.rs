@@ -17,9 +17,11 @@ pub(super) fn check(config: &Config, tree: &Table, report: &mut Report) {
 
 /// On FAT32 `A` and `a` are one name, and a name on a stick may get `_<box>` (where another box uses the plain one).
 fn artifact_names(config: &Config, tree: &Table, report: &mut Report) {
+    let place = |source: &FileName| find(tree, &["sources", source.as_str()]).map(|entry| entry.key_at);
+    let mut sources: Vec<_> = config.sources.keys().map(|source| (place(source), source)).collect();
+    sources.sort();
     let mut taken: BTreeMap<String, &FileName> = BTreeMap::new();
-    for source in config.sources.keys() {
-        let at = find(tree, &["sources", source.as_str()]).map(|entry| entry.key_at);
+    for (at, source) in sources {
         let key = dotted("sources", source.as_str());
         let plain = ArtifactName::sql(&config.customer, source);
         let with_box = plain.for_box(&config.box_name);
@@ -65,8 +67,8 @@ fn paths(config: &Config, tree: &Table, report: &mut Report) {
     let used = used(config, tree);
     for (index, one) in used.iter().enumerate() {
         for other in &used[..index] {
-            // The mistake belongs to a line that a person wrote, not to a default.
-            let (one, other) = if one.at.is_none() { (other, one) } else { (one, other) };
+            // The later line broke what was right before, and a default stands nowhere.
+            let (one, other) = if one.at < other.at { (other, one) } else { (one, other) };
             let how = if one.path == other.path {
                 "is the same path as"
             } else if one.path.starts_with(other.path) {

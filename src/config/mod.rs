@@ -35,6 +35,7 @@ pub use sections::{
 pub use show::show;
 pub use units::{format_duration, format_size, format_time, parse_duration, parse_size, parse_time};
 
+use crate::error::{Error, Kind};
 use crate::lang::Lang;
 use crate::model::FileName;
 use report::Report;
@@ -123,9 +124,10 @@ impl Config {
         }
     }
 
-    /// The time zone. It was known when the configuration was read; UTC should it have vanished since.
-    pub fn zone(&self) -> TimeZone {
-        zone(&self.time_zone).unwrap_or(TimeZone::UTC)
+    /// The time zone. An error only if the system's zones changed since the configuration was read.
+    pub fn zone(&self) -> crate::error::Result<TimeZone> {
+        let gone = || Error::new(Kind::Config, format!("the time zone {:?} is no longer known", self.time_zone));
+        zone(&self.time_zone).ok_or_else(gone)
     }
 
     /// `None` when a required key is missing or wrong, which is reported.

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use super::problem::{Problem, Problems};
 use super::tree::Place;
 
+/// The most problems told at once: more than a person mends in one go.
+const TOLD_MAX: usize = 200;
+
 /// One mistake, before its file has a name. Sorts by place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Found {
@@ -70,23 +73,30 @@ impl Report {
     /// All mistakes in the order of files and lines; `None` when there are none.
     pub(super) fn finish(self) -> Option<Problems> {
         let Self { files, mut broken, wrong, torn } = self;
+        let mut all = Vec::new();
         for found in wrong {
             let judged = |torn: &Place| torn.file != found.file || found.line < Some(torn.line);
             if !torn.iter().all(judged) {
                 continue;
             }
-            let line_of = |other: &&mut Found| other.file == found.file && other.line == found.line;
-            match broken.iter_mut().find(line_of) {
+            let same_line = |other: &&mut Found| (other.file, other.line) == (found.file, found.line);
+            match broken.iter_mut().find(same_line) {
                 // One slip is one problem: the broken line learns from the value which key it is about.
                 Some(line) if found.line.is_some() => {
                     line.key = found.key;
                     line.hint = found.hint.or(line.hint.take());
                 }
-                _ => broken.push(found),
+                _ => all.push(found),
             }
         }
-        broken.sort();
-        broken.dedup();
+        all.append(&mut broken);
+        all.sort();
+        all.dedup();
+        if all.len() > TOLD_MAX {
+            let more = format!("and {} more problems", all.len() - TOLD_MAX);
+            all.truncate(TOLD_MAX);
+            all.push(Found { file: 0, line: None, key: String::new(), message: more, hint: None });
+        }
         let name = |found: Found| Problem {
             file: files.get(found.file).cloned().unwrap_or_default(),
             line: found.line,
@@ -94,6 +104,6 @@ impl Report {
             message: found.message,
             hint: found.hint,
         };
-        Problems::new(broken.into_iter().map(name).collect())
+        Problems::new(all.into_iter().map(name).collect())
     }
 }

@@ -12,6 +12,12 @@ use super::tree::{Node, Place, Table, Value, quoted};
 use super::units;
 use crate::model::{FileName, name_problem};
 
+/// The most sources, and the most stores, of one box.
+const NAMED_MAX: usize = 100;
+
+/// The longest path that Linux opens, in bytes.
+const PATH_MAX: usize = 4095;
+
 /// Why a value is refused; several reasons for a list.
 pub(super) type Taken<T> = Result<T, Vec<Wrong>>;
 
@@ -151,6 +157,11 @@ impl<'t, 'r> Section<'t, 'r> {
     ) -> BTreeMap<FileName, T> {
         self.table(key, |section| {
             let mut all = BTreeMap::new();
+            let count = section.table.len();
+            if count > NAMED_MAX {
+                section.complain_of_all(format!("has {count} entries, and {NAMED_MAX} are allowed"), None);
+                section.ignore_the_rest();
+            }
             for (name, entry) in section.table {
                 let path = dotted(&section.path, name);
                 let wrong = match (name.parse::<FileName>(), &entry.node.value) {
@@ -273,6 +284,9 @@ pub(super) fn path(node: &Node) -> Taken<PathBuf> {
 /// What [`path`] accepts.
 pub(super) fn parse_path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
+    if text.len() > PATH_MAX {
+        return Err(format!("it is longer than {PATH_MAX} bytes"));
+    }
     if !path.is_absolute() {
         return Err("it does not begin at the root `/`".into());
     }
