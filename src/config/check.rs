@@ -1,0 +1,112 @@
+//! What no single key can tell: names that clash on a stick, folders that lie in each other.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::report::Report;
+use super::take::dotted;
+use super::tree::{Place, Table, find};
+use super::{Config, SourceKind, StickPath, StoreKind};
+use crate::model::{ArtifactName, FileName};
+
+/// Reports every contradiction between keys.
+pub(super) fn check(config: &Config, tree: &Table, report: &mut Report) {
+    artifact_names(config, tree, report);
+    paths(config, tree, report);
+}
+
+/// On FAT32 `A` and `a` are one name, and a name on a stick may get `_<box>` (where another box uses the plain one).
+fn artifact_names(config: &Config, tree: &Table, report: &mut Report) {
+    let place = |source: &FileName| find(tree, &["sources", source.as_str()]).map(|entry| entry.key_at);
+    let mut sources: Vec<_> = config.sources.keys().map(|source| (place(source), source)).collect();
+    sources.sort();
+    let mut taken: BTreeMap<String, &FileName> = BTreeMap::new();
+    for (at, source) in sources {
+        let key = dotted("sources", source.as_str());
+        let plain = ArtifactName::sql(&config.customer, source);
+        let with_box = plain.for_box(&config.box_name);
+        for name in [plain, with_box] {
+            // Whoever reads a manifest is stricter than the rule for one part: such a backup could not be restored.
+            if let Err(error) = ArtifactName::try_from(name.as_str().to_owned()) {
+                let hint = "choose another name for the source, the box or the customer".to_owned();
+                report.wrong(at, &key, error.to_string(), Some(hint));
+                break;
+            }
+            match taken.insert(name.as_str().to_lowercase(), source) {
+                Some(other) if other != source => {
+                    let message =
+                        format!("its file {:?} would overwrite that of the source {:?}", name.as_str(), other.as_str());
+                    let hint = "small and capital letters are the same on a stick: choose another name".to_owned();
+                    report.wrong(at, &key, message, Some(hint));
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A path of the configuration and what it is for.
+struct Used<'c> {
+    path: &'c Path,
+    key: String,
+    at: Option<Place>,
+    role: Role,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Database,
+    Primary,
+    Stick,
+    Store,
+}
+
+/// No folder that we write and prune may hold, or lie in, another one or a database.
+fn paths(config: &Config, tree: &Table, report: &mut Report) {
+    let used = used(config, tree);
+    for (index, one) in used.iter().enumerate() {
+        for other in &used[..index] {
+            // The later line broke what was right before, and a default stands nowhere.
+            let (one, other) = if one.at < other.at { (other, one) } else { (one, other) };
+            let how = if one.path == other.path {
+                "is the same path as"
+            } else if one.path.starts_with(other.path) {
+                "lies inside"
+            } else if other.path.starts_with(one.path) {
+                "holds"
+            } else {
+                continue;
+            };
+            let why = match (one.role, other.role) {
+                (Role::Database, Role::Database) => "each database is backed up by one source",
+                (Role::Database, _) | (_, Role::Database) => "keep backups in a folder of their own",
+                _ => "keep each copy in a folder of its own",
+            };
+            let message = format!("{:?} {how} {} ({:?})", one.path, other.key, other.path);
+            report.wrong(one.at, &one.key, message, Some(why.into()));
+        }
+    }
+}
+
+fn used<'c>(config: &'c Config, tree: &Table) -> Vec<Used<'c>> {
+    let place = |keys: &[&str]| Used {
+        path: Path::new(""),
+        key: keys.iter().fold(String::new(), |path, key| dotted(&path, key)),
+        at: find(tree, keys).map(|entry| entry.node.at),
+        role: Role::Primary,
+    };
+    let mut all = vec![Used { path: &config.primary.dir, ..place(&["primary", "dir"]) }];
+    if let StickPath::Fixed(path) = &config.sticks.path {
+        all.push(Used { path, role: Role::Stick, ..place(&["sticks", "path"]) });
+    }
+    for (name, store) in &config.stores {
+        let StoreKind::Directory { path } = &store.kind;
+        all.push(Used { path, role: Role::Store, ..place(&["stores", name.as_str(), "path"]) });
+    }
+    for (name, source) in &config.sources {
+        let SourceKind::Sqlite(sqlite) = &source.kind;
+        all.push(Used { path: &sqlite.path, role: Role::Database, ..place(&["sources", name.as_str(), "path"]) });
+    }
+    all
+}

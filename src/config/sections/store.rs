@@ -1,0 +1,67 @@
+//! `[stores.<name>]`: where further copies go.
+
+use std::path::PathBuf;
+
+use super::RetentionConfig;
+use crate::config::show::{Out, path_text, quoted};
+use crate::config::take::{Section, flag, one_of, path};
+use crate::model::FileName;
+
+/// The kinds of store: those of this version, and those to come.
+const KINDS: [(&str, Option<()>); 4] = [("directory", Some(())), ("ftp", None), ("sftp", None), ("s3", None)];
+
+/// One store: the keys that all stores have, and those of its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// `enabled`: false leaves the store as it is; true.
+    pub enabled: bool,
+    /// `[stores.<name>.retention]`: keys that are left out stay as in `[retention]`.
+    pub retention: RetentionConfig,
+    /// `type` and the keys of this type.
+    pub kind: StoreKind,
+}
+
+/// The types of store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreKind {
+    /// `type = "directory"`: a folder of a second disk or a mounted NAS.
+    Directory {
+        /// `path`: the folder; required. It must be there: an empty mount point is not a store.
+        path: PathBuf,
+    },
+}
+
+impl StoreConfig {
+    pub(in crate::config) fn read(section: &mut Section<'_, '_>, retention: &RetentionConfig) -> Option<Self> {
+        match section.required("type", one_of(&KINDS), "\"directory\"") {
+            Some(Some(())) => {}
+            Some(None) => {
+                let hint = "this version copies to type = \"directory\" (a disk, a mounted NAS)".to_owned();
+                section.complain("type", "this type of store is not in this version".into(), Some(hint));
+                section.ignore_the_rest();
+                return None;
+            }
+            None => {
+                section.ignore_the_rest();
+                return None;
+            }
+        }
+        let enabled = section.get("enabled", flag, true);
+        let retention = section.table("retention", |section| RetentionConfig::read(section, retention));
+        let path = section.required("path", path, "\"/mnt/nas/tillstick\"");
+        path.map(|path| Self { enabled, retention, kind: StoreKind::Directory { path } })
+    }
+
+    pub(in crate::config) fn show(&self, name: &FileName, out: &mut Out) {
+        out.named_table("stores", name);
+        out.key("enabled", self.enabled);
+        match &self.kind {
+            StoreKind::Directory { path } => {
+                out.key("type", quoted("directory"));
+                out.key("path", path_text(path));
+            }
+        }
+        out.named_subtable("stores", name, "retention");
+        self.retention.show(out);
+    }
+}
