@@ -100,15 +100,12 @@ const MISTAKES: &[(&str, &str)] = &[
         "t:7: sources.b.type: is required, but stands in no file\n help: write in [sources.b]: type = \"sqlite\"",
     ),
     ("[sources.b]\ntype = \"sqlite\"", "t:7: sources.b.path: is required"),
-    (
-        "[sources.b]\ntype = \"mariadb\"\nhost = \"x\"",
-        "t:8: sources.b.type: this type of source is not in this version",
-    ),
+    ("[sources.b]\ntype = \"mariadb\"\nhost = \"x\"", "t:8: sources.b.type: this type is not in this version"),
     (
         "[sources.\"a/b\"]\ntype = \"sqlite\"\npath = \"/x\"",
         "t:7: sources.\"a/b\": \"a/b\" cannot be part of a file name: '/'",
     ),
-    ("[stores.off]\ntype = \"s3\"\nbucket = \"x\"", "t:8: stores.off.type: this type of store is not in this version"),
+    ("[stores.off]\ntype = \"s3\"\nbucket = \"x\"", "t:8: stores.off.type: this type is not in this version"),
     (
         "[stores.off]\ntype = \"tape\"\nx = 1",
         "t:8: stores.off.type: expected one of \"directory\", \"ftp\", \"sftp\", \"s3\", found \"tape\"",

@@ -83,18 +83,15 @@ impl RetentionConfig {
     }
 
     pub(in crate::config) fn show(&self, out: &mut Out) {
-        let mut count = |key, count: u32| match count {
-            ALL => out.key(key, quoted("all")),
-            count => out.key(key, count),
-        };
-        count("keep_last", self.keep_last);
-        count("within_max", self.within_max);
-        count("hourly", self.hourly);
-        count("daily", self.daily);
-        count("weekly", self.weekly);
-        count("monthly", self.monthly);
-        count("yearly", self.yearly);
+        let count = |count: u32| if count == ALL { quoted("all") } else { count.to_string() };
+        out.key("keep_last", count(self.keep_last));
         out.key("within", quoted(&units::format_duration(self.within)));
+        out.key("within_max", count(self.within_max));
+        out.key("hourly", count(self.hourly));
+        out.key("daily", count(self.daily));
+        out.key("weekly", count(self.weekly));
+        out.key("monthly", count(self.monthly));
+        out.key("yearly", count(self.yearly));
     }
 }
 

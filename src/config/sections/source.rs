@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::type_of;
 use crate::config::show::{Out, path_text, quoted};
-use crate::config::take::{Section, duration, one_of, path};
+use crate::config::take::{Section, duration, path};
 use crate::config::units;
 use crate::model::FileName;
 
@@ -14,8 +15,14 @@ const LOCK_WAIT_MAX: Duration = Duration::from_secs(600);
 /// The longest locked pass on offer: longer than a till may stand still.
 const LOCKED_PASS_MAX: Duration = Duration::from_secs(60);
 
-/// The kinds of source: those of this version, and those to come.
-const KINDS: [(&str, Option<()>); 4] = [("sqlite", Some(())), ("mariadb", None), ("postgresql", None), ("files", None)];
+/// The words for the types: that of this version, and those to come.
+const TYPES: [(&str, Option<Type>); 4] =
+    [("sqlite", Some(Type::Sqlite)), ("mariadb", None), ("postgresql", None), ("files", None)];
+
+#[derive(Clone)]
+enum Type {
+    Sqlite,
+}
 
 /// One source. Its name is part of the artifact's: `<customer>_<source>.sql.gz`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,19 +59,7 @@ impl SqliteConfig {
 
 impl SourceConfig {
     pub(in crate::config) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
-        match section.required("type", one_of(&KINDS), "\"sqlite\"") {
-            Some(Some(())) => {}
-            Some(None) => {
-                let hint = "this version backs up type = \"sqlite\"".to_owned();
-                section.complain("type", "this type of source is not in this version".into(), Some(hint));
-                section.ignore_the_rest();
-                return None;
-            }
-            None => {
-                section.ignore_the_rest();
-                return None;
-            }
-        }
+        let Type::Sqlite = type_of(section, &TYPES)?;
         let path = section.required("path", path, "\"/var/lib/till/kasse.db\"");
         let default = SqliteConfig::new(path.clone().unwrap_or_default());
         let lock_wait = section.get("lock_wait", duration(Duration::ZERO, LOCK_WAIT_MAX), default.lock_wait);

@@ -2,13 +2,19 @@
 
 use std::path::PathBuf;
 
-use super::RetentionConfig;
+use super::{RetentionConfig, type_of};
 use crate::config::show::{Out, path_text, quoted};
-use crate::config::take::{Section, flag, one_of, path};
+use crate::config::take::{Section, flag, path};
 use crate::model::FileName;
 
-/// The kinds of store: those of this version, and those to come.
-const KINDS: [(&str, Option<()>); 4] = [("directory", Some(())), ("ftp", None), ("sftp", None), ("s3", None)];
+/// The words for the types: that of this version, and those to come.
+const TYPES: [(&str, Option<Type>); 4] =
+    [("directory", Some(Type::Directory)), ("ftp", None), ("sftp", None), ("s3", None)];
+
+#[derive(Clone)]
+enum Type {
+    Directory,
+}
 
 /// One store: the keys that all stores have, and those of its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,19 +39,7 @@ pub enum StoreKind {
 
 impl StoreConfig {
     pub(in crate::config) fn read(section: &mut Section<'_, '_>, retention: &RetentionConfig) -> Option<Self> {
-        match section.required("type", one_of(&KINDS), "\"directory\"") {
-            Some(Some(())) => {}
-            Some(None) => {
-                let hint = "this version copies to type = \"directory\" (a disk, a mounted NAS)".to_owned();
-                section.complain("type", "this type of store is not in this version".into(), Some(hint));
-                section.ignore_the_rest();
-                return None;
-            }
-            None => {
-                section.ignore_the_rest();
-                return None;
-            }
-        }
+        let Type::Directory = type_of(section, &TYPES)?;
         let enabled = section.get("enabled", flag, true);
         let retention = section.table("retention", |section| RetentionConfig::read(section, retention));
         let path = section.required("path", path, "\"/mnt/nas/tillstick\"");
