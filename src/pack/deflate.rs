@@ -25,7 +25,7 @@ pub(super) fn packed_max(length: usize) -> usize {
 }
 
 /// A chunk and its buffers, which go round between the packer and its workers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Chunk {
     /// The chunk's text.
     pub(super) text: Vec<u8>,
@@ -33,6 +33,17 @@ pub(super) struct Chunk {
     pub(super) dictionary: Vec<u8>,
     /// Its bytes in the artifact, once a worker has made them.
     pub(super) packed: Vec<u8>,
+}
+
+impl Chunk {
+    /// Room for any chunk of up to `max` bytes of text: buffers that grow now and then leave holes in the heap.
+    pub(super) fn with_room(max: usize) -> Self {
+        Self {
+            text: Vec::with_capacity(max),
+            dictionary: Vec::with_capacity(DICTIONARY_MAX),
+            packed: Vec::with_capacity(packed_max(max)),
+        }
+    }
 }
 
 /// A chunk that is ready to be written.
@@ -44,28 +55,40 @@ pub(super) struct Done {
     pub(super) reused: bool,
 }
 
-/// Deflates chunks, each by itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Deflater(Compression);
+/// Deflates chunks, each by itself. One state serves all: a new one for each fragments the heap by megabytes.
+#[derive(Debug)]
+pub(super) struct Deflater {
+    state: Compress,
+    /// As much as deflate's window holds.
+    blank: Vec<u8>,
+}
 
 impl Deflater {
     pub(super) fn new(level: u8) -> Self {
-        Self(Compression::new(u32::from(level)))
+        let state = Compress::new(Compression::new(u32::from(level)), false);
+        Self { state, blank: vec![0; 2 * DICTIONARY_MAX] }
     }
 
     /// Replaces `packed` by the deflated `text`, ended on a byte.
-    pub(super) fn deflate(self, dictionary: &[u8], text: &[u8], packed: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn deflate(&mut self, dictionary: &[u8], text: &[u8], packed: &mut Vec<u8>) -> Result<()> {
+        // zlib-rs's `reset` keeps the last chunk in the window and hashes a few of its bytes behind the dictionary, so
+        // that equal chunks would sometimes become different bytes. A blank window costs about 1 % of the time.
+        Self::flush(&mut self.state, &[], &self.blank, packed)?;
+        Self::flush(&mut self.state, dictionary, text, packed)
+    }
+
+    fn flush(state: &mut Compress, dictionary: &[u8], text: &[u8], packed: &mut Vec<u8>) -> Result<()> {
         let failed = |why: &str| Error::new(Kind::Io, format!("cannot deflate a chunk: {why}"));
-        // A new state each time, about 1 % of the work. zlib-rs's `reset` keeps the last chunk's bytes in the window and
-        // hashes a few of them behind the dictionary, so that equal chunks sometimes became different bytes.
-        let mut state = Compress::new(self.0, false);
+        state.reset();
         if !dictionary.is_empty() {
-            state.set_dictionary(dictionary).map_err(|cause| failed("dictionary refused").because(cause))?;
+            state.set_dictionary(dictionary).map_err(|cause| failed("its dictionary is refused").because(cause))?;
         }
         packed.clear();
         packed.reserve(packed_max(text.len()));
-        // A sync flush aligns to a byte. A full flush would also forget the text, and the state is not used again.
-        state.compress_vec(text, packed, FlushCompress::Sync).map_err(|cause| failed("library").because(cause))?;
+        // A sync flush aligns to a byte. A full flush would also forget the text, which the next reset does anyway.
+        state
+            .compress_vec(text, packed, FlushCompress::Sync)
+            .map_err(|cause| failed("it is refused").because(cause))?;
         if state.total_in() != text.len() as u64 || packed.len() == packed.capacity() {
             return Err(failed("it grew beyond every bound"));
         }
@@ -123,7 +146,7 @@ mod tests {
             (0..count).map(&mut letter).collect()
         };
         for level in 1..=8 {
-            let used = Deflater::new(level);
+            let mut used = Deflater::new(level);
             let (mut packed, mut alone) = (Vec::new(), Vec::new());
             for round in 0..300 {
                 let (dictionary, text) = (letters(round % 7 * 100), letters(30 + round * 13 % 4000));

@@ -35,7 +35,7 @@ pub(super) fn rebuild(file: &File, frame: Frame, options: &Options, run: &Run<'_
     let mut scan = Scan::new(Chunker::new(options.chunk).max());
     let mut window = Window::new(file, frame, packed_max(scan.text_max));
     let mut effort = (window.end - window.start) * EFFORT + EFFORT * packed_max(scan.text_max) as u64;
-    let deflater = Deflater::new(options.level);
+    let mut deflater = Deflater::new(options.level);
     let (mut sum, mut chunks, mut again) = (TextSum::default(), Vec::new(), Vec::new());
     while window.start < window.end {
         run.check()?;
