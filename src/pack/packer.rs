@@ -152,8 +152,8 @@ impl<'r, W: Write> Packer<'r, W> {
                 self.write(done)?;
             }
         }
-        let fresh = || Chunk { text: Vec::with_capacity(self.chunker.max()), ..Chunk::default() };
-        let mut chunk = self.spare.pop().unwrap_or_else(fresh);
+        let max = self.chunker.max();
+        let mut chunk = self.spare.pop().unwrap_or_else(|| Chunk::with_room(max));
         chunk.text.clear();
         Ok(chunk)
     }
