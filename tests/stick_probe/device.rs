@@ -73,6 +73,17 @@ fn a_stick_is_read_through_its_device_and_found_write_protected() {
     assert_eq!(verdict.kind, VerdictKind::Refused(Reason::ReadOnly));
 }
 
+/// The second partition's node. Not every kernel reads the table; `addpart` makes the same node.
+fn second_partition(device: &Loop, start: u64, size: u64) -> PathBuf {
+    let path = PathBuf::from(format!("{}p2", device.0.display()));
+    if !path.exists() {
+        let numbers = [2, start / 512, size / 512].map(|number| number.to_string());
+        let [number, start, size] = numbers.each_ref().map(String::as_str);
+        run("addpart", &[device.0.to_str().unwrap(), number, start, size], "");
+    }
+    path
+}
+
 #[test]
 fn one_partition_named_by_a_person_is_the_one_that_is_used() {
     if skipped() {
@@ -81,27 +92,39 @@ fn one_partition_named_by_a_person_is_the_one_that_is_used() {
     let script = "label: dos\nstart=2048, size=81920, type=c\nstart=83968, size=81920, type=c\n";
     let image = Image::divided(84 * MIB, script, &[1, 41]);
     let device = Loop::over(&image, &["--partscan"]);
-    let second = PathBuf::from(format!("{}p2", device.0.display()));
-    if !second.exists() {
-        // Without udev nobody makes the partitions' nodes.
-        let numbers = block::attribute(&block::sysfs(block_dev(&device.0)).join(node_name(&second)), "dev").unwrap();
-        let (major, minor) = numbers.split_once(':').unwrap();
-        run("mknod", &[second.to_str().unwrap(), "b", major, minor], "");
-    }
+    let second = second_partition(&device, 41 * MIB, FAT32_SIZE);
     let found = look(&second).unwrap();
     let verdict = judge(&found.facts, &StickRules::default());
     let chosen = found.volume(verdict.volume().unwrap()).unwrap();
     assert_eq!((chosen.path, chosen.offset, chosen.size), (device.0.clone(), 41 * MIB, FAT32_SIZE));
-    let _ = std::fs::remove_file(&second);
+    // A TSE on the other one counts all the same.
+    drop(device);
+    image.put(MIB, "TSE_INFO.DAT", b"");
+    let device = Loop::over(&image, &["--partscan"]);
+    let second = second_partition(&device, 41 * MIB, FAT32_SIZE);
+    let verdict = judge(&look(&second).unwrap().facts, &StickRules::default());
+    assert!(matches!(verdict.kind, VerdictKind::Refused(Reason::Tse { .. })));
 }
 
-fn block_dev(path: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(path).unwrap().rdev()
-}
-
-fn node_name(path: &Path) -> &str {
-    path.file_name().unwrap().to_str().unwrap()
+#[test]
+fn a_disk_with_one_mounted_partition_is_in_use_as_a_whole() {
+    if skipped() {
+        return;
+    }
+    let script = "label: dos\nstart=2048, size=81920, type=c\nstart=83968, size=81920, type=83\n";
+    let image = Image::divided(84 * MIB, script, &[1]);
+    image.put_image(&Image::made(FAT32_SIZE, "mke2fs", &["-q", "-t", "ext4"]), 41 * MIB);
+    let device = Loop::over(&image, &["--partscan"]);
+    let second = second_partition(&device, 41 * MIB, FAT32_SIZE);
+    let dir = tempfile::tempdir().unwrap();
+    let _mount = Mounted::at(&second, dir.path());
+    assert_eq!(look(&device.0).unwrap_err().kind(), Kind::Busy);
+    assert_eq!(block::open_exclusive(&device.0, true).unwrap_err().kind(), Kind::Busy);
+    // The folder stands for its own partition, not for the FAT32 one beside it.
+    let found = look(dir.path()).unwrap();
+    assert_eq!((found.disk, found.facts.wanted), (Some(device.0.clone()), Some(41 * MIB)));
+    let verdict = judge(&found.facts, &StickRules::default());
+    assert!(matches!(verdict.kind, VerdictKind::Refused(Reason::WrongFilesystem { .. })), "{verdict:?}");
 }
 
 #[test]
