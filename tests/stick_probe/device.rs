@@ -67,7 +67,10 @@ fn a_stick_is_read_through_its_device_and_found_write_protected() {
     assert_eq!(judge(&found.facts, &StickRules::default()).kind, VerdictKind::Usable { volume: 0 });
     let volume = found.volume(0).unwrap();
     assert_eq!((volume.path, volume.offset, volume.size), (device.0.clone(), 0, FAT32_SIZE));
+    let error = block::open_exclusive(&image.path, true).unwrap_err();
+    assert!(error.kind() == Kind::Busy && error.to_string().contains("loop"), "{}", error.report());
     drop(device);
+    block::open_exclusive(&image.path, true).unwrap();
     let device = Loop::over(&image, &["--read-only"]);
     let verdict = judge(&look(&device.0).unwrap().facts, &StickRules::default());
     assert_eq!(verdict.kind, VerdictKind::Refused(Reason::ReadOnly));
@@ -154,6 +157,23 @@ fn a_mounted_device_is_refused_by_its_mount_point_and_its_folder_leads_to_it() {
     block::drop_cache(&file).unwrap();
     let second = block::open_exclusive(&device.0, false).unwrap_err();
     assert_eq!(second.kind(), Kind::Busy, "{}", second.report());
+}
+
+#[test]
+fn probing_makes_no_write_call() {
+    let written = || {
+        let counters = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        let line = counters.lines().find(|line| line.starts_with("syscw:")).unwrap();
+        line.trim_start_matches("syscw:").trim().parse::<u64>().unwrap()
+    };
+    let image = Image::fat32();
+    image.mkdir(0, "TILLSTICK");
+    image.put(0, "TILLSTICK/stick.json", b"{}");
+    // Without a count of free clusters fatfs would like to write one.
+    image.patch(512 + 488, &[0xff; 4]);
+    let before = written();
+    look(&image.path).unwrap();
+    assert_eq!(written(), before);
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn read_root(medium: &mut Bounded, fat: &Fat, volume: &mut VolumeFacts) -> Resul
         _ => vec![(base + fat.bytes(fat.data_sector - fat.root_sectors), fat.bytes(fat.root_sectors) as u32)],
     };
     let root = Folder::read(medium, fat, ranges.into_iter()).map_err(|error| unreadable(&error))?;
-    volume.label = root.label.as_ref().and_then(|label| label_text(label));
+    volume.label = root.label.as_ref().and_then(label_text);
     // The short names stand even if the long ones turn out to be unreadable: they are enough to know a TSE.
     volume.root = entries(&root.entries, root.entries.iter().map(Raw::short));
     let named = names(medium, base, fat, None).and_then(|names| matched(&root.entries, names))?;
