@@ -121,8 +121,10 @@ fn a_disk_with_one_mounted_partition_is_in_use_as_a_whole() {
     let second = second_partition(&device, 41 * MIB, FAT32_SIZE);
     let dir = tempfile::tempdir().unwrap();
     let _mount = Mounted::at(&second, dir.path());
-    assert_eq!(look(&device.0).unwrap_err().kind(), Kind::Busy);
-    assert_eq!(block::open_exclusive(&device.0, true).unwrap_err().kind(), Kind::Busy);
+    for error in [look(&device.0).unwrap_err(), block::open_exclusive(&device.0, true).unwrap_err()] {
+        assert_eq!(error.kind(), Kind::Busy);
+        assert!(error.to_string().contains(dir.path().to_str().unwrap()), "{}", error.report());
+    }
     // The folder stands for its own partition, not for the FAT32 one beside it.
     let found = look(dir.path()).unwrap();
     assert_eq!((found.disk, found.facts.wanted), (Some(device.0.clone()), Some(41 * MIB)));
@@ -202,6 +204,10 @@ fn folders_on_no_device_missing_paths_and_odd_files_are_told_apart() {
     let found = look(Path::new("/proc")).unwrap();
     assert_eq!(found.medium, Medium::Folder { path: "/proc".into(), device: None });
     assert!(found.volume(0).is_none());
+    // Whatever lies below the folder for temporary files, and whether or not we may read it: never a stick.
+    let dir = tempfile::tempdir().unwrap();
+    let found = look(dir.path()).unwrap();
+    assert!(judge(&found.facts, &StickRules::default()).volume().is_err());
     assert_eq!(look(Path::new("/nowhere/at/all")).unwrap_err().kind(), Kind::Missing);
     assert_eq!(look(Path::new("/dev/null")).unwrap_err().kind(), Kind::Usage);
 }

@@ -1,5 +1,6 @@
 //! What lies in a FAT volume: its root folder, and whose backups are in `TILLSTICK`.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 
 use super::boot::{Fat, u32_at};
@@ -121,7 +122,7 @@ fn shared_starts(
     named: &[String],
     volume: &mut VolumeFacts,
 ) -> Result<(), Problem> {
-    let mut starts = std::collections::HashMap::new();
+    let mut starts = HashMap::new();
     for (name, raw) in named.iter().zip(raw).filter(|(_, raw)| fat.has(raw.cluster)) {
         let owner = chains.owner(raw.cluster).filter(|owner| !name.eq_ignore_ascii_case(owner));
         let first = starts.insert(raw.cluster, name).map(String::as_str).or(owner);
