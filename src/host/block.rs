@@ -161,6 +161,13 @@ pub fn open_exclusive(path: &Path, writable: bool) -> Result<File> {
     if is_device && let Some(mount) = is_mounted(meta.rdev())? {
         return Err(mounted(path, &mount));
     }
+    if !is_device
+        && writable
+        && let Some(device) = loop_over(path)
+    {
+        return Err(Error::new(Kind::Busy, format!("{path:?} is attached to the loop device {device:?}"))
+            .help("detach it with `losetup -d`, or name the loop device"));
+    }
     // O_EXCL without O_CREAT has a meaning for block devices alone.
     let flags = libc::O_CLOEXEC | if is_device { libc::O_EXCL } else { 0 };
     match OpenOptions::new().read(true).write(writable).custom_flags(flags).open(path) {
@@ -171,6 +178,15 @@ pub fn open_exclusive(path: &Path, writable: bool) -> Result<File> {
         }
         other => other.context(|| format!("cannot open {path:?}")),
     }
+}
+
+/// The loop device that an image file is attached to: two writers would not see each other.
+fn loop_over(image: &Path) -> Option<PathBuf> {
+    let image = fs::canonicalize(image).ok()?;
+    let devices = fs::read_dir("/sys/block").ok()?.flatten();
+    let mut attached = devices
+        .filter(|device| attribute(&device.path(), "loop/backing_file").is_some_and(|file| Path::new(&file) == image));
+    Some(Path::new("/dev").join(attached.next()?.file_name()))
 }
 
 /// Says who has a device mounted.

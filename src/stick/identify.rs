@@ -88,7 +88,11 @@ fn folder(path: PathBuf, dev: u64, rules: &TseRules, limits: &Limits) -> Result<
         let medium = Medium::Folder { path, device: None };
         return Ok(Inspection { medium, disk: None, facts: StickFacts::default() });
     };
-    let mut facts = look(device(&node), rules, limits, || open(&node.disk_path))?;
+    let about = device(&node);
+    let mut facts = look(about.clone(), rules, limits, || open(&node.disk_path)).unwrap_or_else(|error| {
+        // Who may write to a folder need not be allowed to read the disk below it.
+        StickFacts { device: about, look: Look::Failed(error.report()), ..StickFacts::default() }
+    });
     facts.wanted = Some(node.start.unwrap_or(0));
     let disk = node.disk_path;
     Ok(Inspection { medium: Medium::Folder { path, device: Some(disk.clone()) }, disk: Some(disk), facts })

@@ -89,7 +89,12 @@ impl Image {
 
     /// Copies another image's content to `offset`.
     pub(crate) fn put_image(&self, other: &Image, offset: u64) {
-        self.patch(offset, &fs::read(&other.path).unwrap());
+        let file = OpenOptions::new().write(true).open(&self.path).unwrap();
+        for (index, chunk) in fs::read(&other.path).unwrap().chunks(64 << 10).enumerate() {
+            if chunk.iter().any(|byte| *byte != 0) {
+                file.write_all_at(chunk, offset + ((index as u64) << 16)).unwrap();
+            }
+        }
     }
 
     /// Puts a file into the volume at `offset`; `to` is `NAME` or `FOLDER/NAME`.

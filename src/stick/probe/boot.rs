@@ -130,7 +130,7 @@ fn parse(sector: &[u8]) -> Result<Fat, &'static str> {
     if fat_sectors == 0 {
         return Err("the boot sector gives its table no room");
     }
-    if (root_entries * 32) % sector_bytes != 0 || (!is_fat32 && root_entries == 0) {
+    if !(root_entries * 32).is_multiple_of(sector_bytes) || (!is_fat32 && root_entries == 0) {
         return Err("the boot sector names an impossible root folder");
     }
     let total_sectors = match u16_at(sector, 19) {

@@ -118,7 +118,7 @@ fn link(medium: &mut Bounded, fat: &Fat, base: u64, cluster: u32) -> io::Result<
         _ => {
             let pair = medium.bytes(table + wide + wide / 2, 2)?;
             let both = u32::from(u16::from_le_bytes([pair[0], pair[1]]));
-            (if cluster % 2 == 0 { both & 0xfff } else { both >> 4 }, 0xfff)
+            (if cluster.is_multiple_of(2) { both & 0xfff } else { both >> 4 }, 0xfff)
         }
     };
     Ok(match value {

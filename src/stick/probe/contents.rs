@@ -1,5 +1,6 @@
 //! What lies in a FAT volume: its root folder, and whose backups are in `TILLSTICK`.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 
 use super::boot::{Fat, u32_at};
@@ -40,7 +41,7 @@ fn read_root(medium: &mut Bounded, fat: &Fat, volume: &mut VolumeFacts) -> Resul
         _ => vec![(base + fat.bytes(fat.data_sector - fat.root_sectors), fat.bytes(fat.root_sectors) as u32)],
     };
     let root = Folder::read(medium, fat, ranges.into_iter()).map_err(|error| unreadable(&error))?;
-    volume.label = root.label.as_ref().and_then(|label| label_text(label));
+    volume.label = root.label.as_ref().and_then(label_text);
     // The short names stand even if the long ones turn out to be unreadable: they are enough to know a TSE.
     volume.root = entries(&root.entries, root.entries.iter().map(Raw::short));
     let named = names(medium, base, fat, None).and_then(|names| matched(&root.entries, names))?;
@@ -121,7 +122,7 @@ fn shared_starts(
     named: &[String],
     volume: &mut VolumeFacts,
 ) -> Result<(), Problem> {
-    let mut starts = std::collections::HashMap::new();
+    let mut starts = HashMap::new();
     for (name, raw) in named.iter().zip(raw).filter(|(_, raw)| fat.has(raw.cluster)) {
         let owner = chains.owner(raw.cluster).filter(|owner| !name.eq_ignore_ascii_case(owner));
         let first = starts.insert(raw.cluster, name).map(String::as_str).or(owner);
