@@ -58,6 +58,8 @@ pub(super) fn harden(db: &Connection) -> rusqlite::Result<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // A quoted name that is not there must be an error, not a text.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     db.busy_timeout(LOCK_STEP)?;
     // A mapped file that another process truncates would kill us with SIGBUS.
     db.pragma_update(None, "mmap_size", 0)
