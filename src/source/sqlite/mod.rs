@@ -1,1 +1,2 @@
 //! (room to come)
+pub mod load;
