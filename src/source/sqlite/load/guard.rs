@@ -179,8 +179,11 @@ impl Database {
         let denied = lock(&self.shared.denied).take();
         let exhausted = self.shared.exhausted.load(Ordering::Relaxed);
         let error = |kind, why: &str| Error::new(kind, format!("{doing}: {why}"));
+        // SQLite reports a function that was denied as an ordinary error.
+        if let Some(reason) = denied {
+            return error(Kind::Refused, &reason);
+        }
         match failure.code & 0xff {
-            ffi::SQLITE_AUTH => error(Kind::Refused, &denied.unwrap_or(failure.message)),
             ffi::SQLITE_INTERRUPT if self.cancel.is_cancelled() => {
                 error(Kind::Cancelled, "stopped before it was finished").help("nothing was lost; start it again")
             }

@@ -318,6 +318,7 @@ impl<'d, 'w> Loader<'d, 'w> {
     fn statement(&mut self) -> Result<()> {
         let end = self.complete(Scanner::at_start())?;
         self.insert = None;
+        self.set_target(b"")?;
         let sql = self.window.bytes()[..end].to_vec();
         let statement = statement::classify(&sql);
         self.demand_schema_row(matches!(statement, Statement::SchemaRow(_)))?;

@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn semicolons_in_texts_names_comments_and_triggers_end_nothing() {
-        assert_eq!(ends("a';';b\";\"[;];`;`;"), [5, 17]);
+        assert_eq!(ends("a';';b\";\"[;];`;`;"), [5, 13, 17]);
         assert_eq!(ends("a--;\n;b/*;*/;c/*/;*/;"), [6, 13, 21]);
         let trigger = "CREATE TEMP TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; SELECT 'END'; END /* */ ;";
         assert_eq!(ends(trigger), [trigger.len()]);
@@ -179,5 +179,74 @@ mod tests {
         let mut scanner = Scanner::at_start();
         let piecewise = (0..=text.len()).find_map(|length| scanner.end(&text[..length]));
         assert_eq!((whole, piecewise), (Some(56), Some(56)));
+    }
+
+    /// Pieces that statements are made of, and pieces that try to confuse.
+    const PIECES: &[&str] = &[
+        ";",
+        "; ",
+        "\n",
+        "CREATE ",
+        "TEMP ",
+        "temporary ",
+        "TRIGGER ",
+        "END",
+        " end ",
+        "EXPLAIN ",
+        "SELECT ",
+        "a",
+        "1",
+        "'",
+        "''",
+        "'x'",
+        "\"",
+        "`",
+        "[",
+        "]",
+        "--",
+        "-",
+        "/*",
+        "*/",
+        "/",
+        "*",
+        "(",
+        ")",
+        ",",
+        "\t",
+        "\u{e4}",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn statements_end_where_sqlite_says_that_they_end(
+            picks in proptest::collection::vec(proptest::sample::select(PIECES), 0..40),
+        ) {
+            let text = picks.concat();
+            let complete = |text: &str| {
+                let text = std::ffi::CString::new(text).unwrap();
+                // SAFETY: the string ends with a NUL and lives during the call.
+                unsafe { rusqlite::ffi::sqlite3_complete(text.as_ptr()) == 1 }
+            };
+            let ends = ends(&text);
+            // Up to each end, the statements are complete; in between they are not.
+            let mut last = 0;
+            for end in ends.iter().copied().chain([text.len() + 1]) {
+                for (at, _) in text.match_indices(';').filter(|(at, _)| (last..end).contains(at)) {
+                    proptest::prop_assert_eq!(complete(&text[last..=at]), at + 1 == end, "{:?} {}", text, at);
+                }
+                last = end.min(text.len());
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_scanner_fail_or_depend_on_how_they_come(
+            bytes in proptest::collection::vec(proptest::sample::select(b";'\"`[]-/*\nxEND \0\xff".to_vec()), 0..60),
+            cut in 0..60_usize,
+        ) {
+            let whole = Scanner::at_start().end(&bytes);
+            let mut scanner = Scanner::at_start();
+            let first = scanner.end(&bytes[..cut.min(bytes.len())]);
+            proptest::prop_assert_eq!(first.or_else(|| scanner.end(&bytes)), whole);
+        }
     }
 }
