@@ -1,11 +1,12 @@
 //! SQLite as a source: one consistent snapshot as SQL text that gives the same database again.
 //!
-//! [`snapshot`] takes a state that no longer changes (with [`copy`], [`recover`], [`spool`]), [`dump`] tells what is written in which order, [`schema`] and
-//! [`virt`] read what there is, [`rows`] and [`text`] write values, [`open`] keeps the source unchanged and explains
-//! failures, [`raw`] has all `unsafe`.
+//! [`snapshot`] takes a state that no longer changes (with [`copy`], [`recover`], [`spool`]), [`dump`] tells what is
+//! written in which order, [`schema`] and [`virt`] read what there is, [`rows`] and [`text`] write values, [`open`] keeps
+//! the source unchanged and explains failures. [`load`] is the way back. `unsafe` is in [`raw`] and [`load`] alone.
 
 mod copy;
 mod dump;
+pub mod load;
 mod open;
 mod out;
 mod raw;

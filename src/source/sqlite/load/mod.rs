@@ -1,0 +1,120 @@
+//! The way back: SQL text in, a new database out.
+//!
+//! ```text
+//! text -> window (a thread reads ahead)
+//!      -> split and classify: what has no place in a dump is refused, by name and place
+//!      -> rows of literals are parsed once and bound; other statements are executed
+//!      -> `<target>.part`, under SQLite's authorizer and limits, not journalled
+//!      -> opened anew, checked, counted -> synced -> renamed
+//! ```
+//!
+//! The text may come from any program, and may be hostile. It can fill the new database with what it likes, up to the
+//! given sizes, and nothing else: it reaches no other file, no program, and not the schema but through `CREATE`.
+
+mod bind;
+mod check;
+mod guard;
+mod lex;
+mod loader;
+mod part;
+mod row;
+mod shadow;
+mod split;
+mod statement;
+mod transaction;
+mod window;
+
+use std::io::Read;
+use std::path::Path;
+
+use self::guard::Database;
+use self::loader::Loader;
+use self::part::Part;
+use self::window::Window;
+use crate::error::{Context, Error, Kind, Result};
+use crate::model::{Run, TableRows};
+
+/// How the first line of our own dumps begins. Such a text is complete only with [`END_MARK`] as its last line.
+pub const HEADER_PREFIX: &str = "-- tillstick";
+
+/// The last line of our own dumps.
+pub const END_MARK: &str = "-- tillstick: end of dump";
+
+/// How to load.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The longest statement that is taken, in bytes; of an `INSERT` with many rows it is the longest row. It bounds the
+    /// memory that a load needs. Less than 1 MiB counts as 1 MiB.
+    pub statement_max: usize,
+    /// The largest database that is made, in bytes; a bomb ends here.
+    pub database_max: Option<u64>,
+    /// The new file's permission bits.
+    pub mode: u32,
+    /// Whether the new database is left in WAL mode.
+    pub journal_mode_wal: bool,
+}
+
+impl Default for Options {
+    /// Statements of up to 256 MiB, which is a BLOB of 128 MiB; a database of any size, for its owner alone.
+    fn default() -> Self {
+        Self { statement_max: 256 << 20, database_max: None, mode: 0o600, journal_mode_wal: false }
+    }
+}
+
+/// What was loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// Every table of the new database that is neither SQLite's own nor the shadow of a virtual one, with its rows,
+    /// counted anew.
+    pub tables: Vec<TableRows>,
+    /// The length of the text, in bytes.
+    pub bytes: u64,
+    /// What somebody should know although the load went well, each in one line.
+    pub warnings: Vec<String>,
+}
+
+/// Makes a new database at `target`, which must not exist or be empty, from the SQL `text`, already unpacked.
+///
+/// It is built as `<target>.part` beside it, checked, synced and renamed: `target` has the whole database or is as it
+/// was. Progress is reported in bytes of text.
+///
+/// Fails with [`Kind::Refused`] when the text does what no dump has a reason for, or the
+/// target is in use; with `Damaged` when it is incomplete or is not SQL, `NoSpace`, `Cancelled` or `Io`. Waits for a
+/// read of `text` that is under way.
+pub fn load(text: &mut (dyn Read + Send), target: &Path, options: &Options, run: &Run) -> Result<Loaded> {
+    let part = Part::create(target, options.mode)?;
+    build(text, &part, options, run).context(|| format!("cannot load the dump into {target:?}")).and_then(|loaded| {
+        part.finish()?;
+        Ok(loaded)
+    })
+}
+
+fn build(text: &mut (dyn Read + Send), part: &Part, options: &Options, run: &Run) -> Result<Loaded> {
+    let mut warnings = Vec::new();
+    let database = Database::open(part.path(), options, run.cancel)?;
+    let bytes = std::thread::scope(|scope| {
+        let window = Window::open(scope, text, run);
+        Loader::new(&database, options, window).run(&mut warnings)
+    })?;
+    for name in database.unknown_collations() {
+        warnings.push(format!("the collation {name:?} is not known here: run REINDEX {name:?} in the application"));
+    }
+    close(database)?;
+
+    let database = Database::open(part.path(), options, run.cancel)?;
+    database.consumed(bytes);
+    check::structure(&database, &mut warnings)?;
+    check::foreign_keys(&database, &mut warnings)?;
+    let tables = check::count(&database)?;
+    if options.journal_mode_wal {
+        let wal = database.own().pragma_update(None, "journal_mode", "WAL");
+        wal.map_err(|cause| database.explain(cause.into(), "cannot set WAL mode"))?;
+    }
+    close(database)?;
+    run.check()?;
+    Ok(Loaded { tables, bytes, warnings })
+}
+
+fn close(database: Database) -> Result<()> {
+    database.close().map_err(|cause| Error::new(Kind::Io, "cannot close the new database").because(cause))
+}

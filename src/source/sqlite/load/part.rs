@@ -1,0 +1,101 @@
+//! The file that is being built, `<target>.part`: it becomes the target whole, or goes.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::durable;
+
+/// What SQLite appends to the names of the files beside a database.
+const BESIDE: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+/// A file in the making; removed when it is dropped unfinished.
+#[derive(Debug)]
+pub(super) struct Part {
+    target: PathBuf,
+    part: PathBuf,
+    finished: bool,
+}
+
+impl Part {
+    /// Makes the empty file, with the permission bits `mode`. What an earlier load left is removed.
+    pub(super) fn create(target: &Path, mode: u32) -> Result<Self> {
+        // SQLite would take a relative path that begins with `file:` for a URI.
+        let target = std::path::absolute(target).context(|| format!("cannot tell where {target:?} is"))?;
+        ensure_free(&target)?;
+        let part = Self { part: durable::part_of(&target), target, finished: false };
+        part.remove().context(|| format!("cannot remove {:?}, which an earlier load left", part.part))?;
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&part.part)
+            .context(|| format!("cannot create {:?}", part.part))?;
+        Ok(part)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.part
+    }
+
+    /// Makes the file durable under its final name. The database must be closed.
+    pub(super) fn finish(mut self) -> Result<()> {
+        if let Some(left) = BESIDE.iter().map(|end| beside(&self.part, end)).find(|path| path.exists()) {
+            return Err(Error::new(Kind::Io, format!("the new database was not closed: {left:?} is still there")));
+        }
+        File::open(&self.part)
+            .and_then(|file| file.sync_all())
+            .context(|| format!("cannot sync the new database {:?}", self.part))?;
+        ensure_free(&self.target)?;
+        durable::rename(&self.part, &self.target)?;
+        self.finished = true;
+        Ok(())
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        let all = BESIDE.iter().map(|end| beside(&self.part, end)).chain([self.part.clone()]);
+        for path in all {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = self.remove();
+        }
+    }
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(end);
+    name.into()
+}
+
+/// Fails unless the target is free: nothing is there but perhaps an empty file, and no journal that SQLite would play
+/// into the new database.
+fn ensure_free(target: &Path) -> Result<()> {
+    let refuse =
+        |path: &Path, why: &str, help: &str| Err(Error::new(Kind::Refused, format!("{path:?} {why}")).help(help));
+    match fs::symlink_metadata(target) {
+        Ok(meta) if meta.is_file() && meta.len() == 0 => {}
+        Ok(_) => return refuse(target, "exists already", "load into a new file, and move it where you want it"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).context(|| format!("cannot tell whether {target:?} exists")),
+    }
+    for path in BESIDE.iter().map(|end| beside(target, end)) {
+        if fs::symlink_metadata(&path).is_ok() {
+            return refuse(&path, "belongs to another database of that name", "move it away, if nothing uses it");
+        }
+    }
+    Ok(())
+}
