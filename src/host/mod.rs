@@ -3,6 +3,7 @@
 
 pub mod durable;
 pub mod entropy;
+pub mod fat_attr;
 pub mod lock;
 pub mod signals;
 pub mod space;

@@ -1,5 +1,22 @@
 //! Sticks: what lies on one (read-only, unmounted), and putting backups onto it so that a yank loses nothing.
 
+mod chain;
+mod copy;
+pub mod folder;
+pub mod fs;
+pub mod generations;
+mod geometry;
+pub mod image;
+pub mod layout;
+pub mod medium;
+mod overlay;
+pub mod publish;
+mod readme;
+pub mod repair;
+mod stamp;
+mod sums;
+mod walker;
+
 use std::path::PathBuf;
 
 /// Where one file system lies: on an image file or a block device, perhaps inside a partition.
