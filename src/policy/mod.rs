@@ -1,4 +1,5 @@
 //! Decisions: facts in, verdict with its reason out. No I/O, no clock, no log.
 
+pub mod space;
 pub mod stick;
 pub mod tse;

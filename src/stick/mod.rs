@@ -1,7 +1,23 @@
 //! Sticks: what lies on one (read-only, unmounted), and putting backups onto it so that a yank loses nothing.
 
+mod chain;
+mod copy;
+pub mod folder;
+pub mod fs;
+pub mod generations;
+mod geometry;
 pub mod identify;
+pub mod image;
+pub mod layout;
+pub mod medium;
+mod overlay;
 pub mod probe;
+pub mod publish;
+mod readme;
+pub mod repair;
+mod stamp;
+mod sums;
+mod walker;
 
 use std::path::PathBuf;
 

@@ -1,0 +1,83 @@
+//! The few things publishing asks of a stick's file system, and what it may rely on when the stick is pulled out.
+//!
+//! # The contract
+//! Paths are relative to the root of the stick, with `/` between names; names compare without regard to case.
+//! Every call that changes something is durable when it returns: the medium has it, not a cache. When the stick is
+//! pulled out in the middle of a call, what is found afterwards is one of these and nothing else:
+//! - [`create_hidden`](StickFs::create_hidden): nothing, or a hidden file of the full size and any content;
+//! - [`hide`](StickFs::hide), [`unhide`](StickFs::unhide): the one or the other;
+//! - [`rename`](StickFs::rename): the old name, or both names for one content, or the new name; the attributes are
+//!   those of the old name throughout. Rename what is hidden, and no half-done state can be seen by a person;
+//! - [`remove`](StickFs::remove), [`make_dir`](StickFs::make_dir): the state before or after; room may stay lost until
+//!   the next file system check.
+//!
+//! No call changes a byte of any other file. Where hiding cannot be expressed (a folder that is not FAT), `rename` is
+//! atomic and hiding does nothing: an unfinished file is then known by its name's ending alone.
+
+use std::io::{Read, Write};
+
+use crate::error::Result;
+
+/// What lies in a folder: a file or a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name, as it is written on the stick.
+    pub name: String,
+    /// Its size in bytes; 0 for a folder.
+    pub size: u64,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+    /// Whether it is kept out of sight: not published, or withdrawn.
+    pub hidden: bool,
+    /// Where its content begins, when the file system can tell: two entries with one start share their content.
+    pub start_cluster: Option<u32>,
+}
+
+/// A stick's file system; the module says what may be relied on.
+pub trait StickFs {
+    /// What lies in `dir` (`""` is the root), in its own order; nothing when there is no such folder.
+    fn list(&mut self, dir: &str) -> Result<Vec<Entry>>;
+
+    /// Reads a file.
+    fn read(&mut self, path: &str) -> Result<Box<dyn Read>>;
+
+    /// Reads a file from the medium itself, past every cache that we know of.
+    fn reread(&mut self, path: &str) -> Result<Box<dyn Read>>;
+
+    /// Makes a hidden file of `size` bytes, with room for all of it, and gives what fills it from its beginning.
+    /// `flush` makes durable what was written so far. Fails when the name is taken or the room does not suffice.
+    fn create_hidden(&mut self, path: &str, size: u64) -> Result<Box<dyn Write>>;
+
+    /// Takes a file out of sight.
+    fn hide(&mut self, path: &str) -> Result<()>;
+
+    /// Brings a file into sight.
+    fn unhide(&mut self, path: &str) -> Result<()>;
+
+    /// Gives a file another name, perhaps in another folder. Fails when that name is taken.
+    fn rename(&mut self, from: &str, to: &str) -> Result<()>;
+
+    /// Removes a file or an empty folder and frees its room.
+    fn remove(&mut self, path: &str) -> Result<()>;
+
+    /// Removes a name whose content belongs to another name: nothing is freed. Only where entries have start clusters.
+    fn forget(&mut self, path: &str) -> Result<()>;
+
+    /// Makes a folder in a folder that is there; fine when it is there already.
+    fn make_dir(&mut self, path: &str) -> Result<()>;
+
+    /// Free room in bytes.
+    fn free(&mut self) -> Result<u64>;
+
+    /// The step in which files take up room, in bytes.
+    fn unit(&self) -> u64;
+
+    /// The largest file, in bytes.
+    fn max_file(&self) -> u64;
+
+    /// Brings everything to the medium and leaves the file system as one that was put away in good order.
+    fn sync(&mut self) -> Result<()>;
+}
+
+/// How large a folder is before we call it damaged: FAT allows 65,536 entries.
+pub(super) const ENTRIES_MAX: usize = 65_536;

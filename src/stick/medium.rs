@@ -1,0 +1,76 @@
+//! The bytes below a file system: an image file or a block device, from the volume's first byte on.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
+use super::Volume;
+use crate::error::{Context, Result};
+
+/// Where the sectors of one volume go. Positions are bytes from the volume's start.
+pub trait Medium {
+    /// Fills `buf` from `pos` on.
+    fn read_at(&mut self, pos: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// Writes whole sectors.
+    fn write_at(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Returns when everything written so far will survive a pulled stick.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// Drops what is cached of the medium, so that the next read asks the medium itself.
+    fn forget(&mut self) -> io::Result<()>;
+}
+
+pub(super) struct FileMedium {
+    file: File,
+    offset: u64,
+    size: u64,
+}
+
+impl FileMedium {
+    /// A block device opened for writing is ours alone: nobody mounts it meanwhile, and it is not mounted now.
+    pub(super) fn open(volume: &Volume, writable: bool) -> Result<Self> {
+        let failed =
+            || format!("cannot open {:?} to {}", volume.path, if writable { "write to it" } else { "read it" });
+        let is_device = std::fs::metadata(&volume.path).context(failed)?.file_type().is_block_device();
+        let exclusive = if writable && is_device { libc::O_EXCL } else { 0 };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(writable)
+            .custom_flags(exclusive | libc::O_CLOEXEC)
+            .open(&volume.path)
+            .context(failed)?;
+        Ok(Self { file, offset: volume.offset, size: volume.size })
+    }
+
+    /// Where `pos` lies in the file; a damaged file system may point outside of its volume.
+    fn at(&self, pos: u64, len: usize) -> io::Result<u64> {
+        match pos.checked_add(len as u64) {
+            Some(end) if end <= self.size => Ok(self.offset + pos),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the file system points outside of its volume")),
+        }
+    }
+}
+
+impl Medium for FileMedium {
+    fn read_at(&mut self, pos: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, self.at(pos, buf.len())?)
+    }
+
+    fn write_at(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.at(pos, bytes.len())?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        // Only clean pages can be dropped.
+        self.file.sync_all()?;
+        posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).map_err(io::Error::from)
+    }
+}

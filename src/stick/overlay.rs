@@ -1,0 +1,390 @@
+//! The sectors between `fatfs` and the medium.
+//!
+//! `fatfs` writes a few bytes at a time and in an order of its own. Here its changes wait as whole sectors, and
+//! [`commit`](Overlay::commit) brings them to the medium in the order that a pulled stick survives. The content of files
+//! does not pass through here: it is written to its clusters directly.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::rc::Rc;
+
+use super::geometry::{DIRTY, DIRTY_AT, Geometry};
+use super::medium::Medium;
+use crate::error::{Context, Result};
+
+/// How many clean sectors are remembered: 2 MB, the table of a stick's busy region and its folders.
+const CACHE_SECTORS: usize = 4096;
+/// From so many waiting sectors on, those of fresh chains go out early: 4 MB.
+const PENDING_SECTORS: usize = 8192;
+/// How much of the table is read at once to count free clusters, in bytes.
+const SCAN_LEN: usize = 64 << 10;
+/// A table entry's number proper; the other four bits are kept as they are.
+pub(super) const ENTRY: u32 = 0x0fff_ffff;
+/// From here on an entry ends its chain.
+pub(super) const CHAIN_END: u32 = 0x0fff_fff8;
+
+/// In which order the waiting sectors go out. The list names the sectors of a folder entry, the one that counts last.
+#[derive(Clone, Copy)]
+pub(super) enum Order<'a> {
+    /// Something new: its content and its clusters, then its entry.
+    Adding(&'a [u64]),
+    /// Something goes: its entry, then its clusters.
+    Removing(&'a [u64]),
+}
+
+pub(super) struct Overlay {
+    pub(super) medium: Box<dyn Medium>,
+    pub(super) geometry: Geometry,
+    pending: BTreeMap<u64, Vec<u8>>,
+    cache: HashMap<u64, Vec<u8>>,
+    info: Vec<u8>,
+    /// While a chain is only to be allocated, what `fatfs` writes into its clusters goes nowhere.
+    pub(super) allocating: bool,
+    free: Option<u64>,
+    boot_flags: u8,
+    marked: bool,
+}
+
+impl Overlay {
+    pub(super) fn new(mut medium: Box<dyn Medium>, geometry: Geometry) -> Result<Self> {
+        let (mut info, mut boot) = (vec![0; geometry.sector as usize], [0; 512]);
+        medium
+            .read_at(0, &mut boot)
+            .and_then(|()| medium.read_at(geometry.info, &mut info))
+            .context(|| "cannot read the file system's first sectors".to_owned())?;
+        repair_info(&mut info, geometry.clusters);
+        Ok(Self {
+            medium,
+            geometry,
+            pending: BTreeMap::new(),
+            cache: HashMap::new(),
+            info,
+            allocating: false,
+            free: None,
+            boot_flags: boot[DIRTY_AT as usize],
+            marked: false,
+        })
+    }
+
+    /// The sector as it would be if everything waiting were written.
+    fn sector(&mut self, at: u64) -> io::Result<&[u8]> {
+        if at == self.geometry.info {
+            return Ok(&self.info);
+        }
+        if let Some(bytes) = self.pending.get(&at) {
+            return Ok(bytes);
+        }
+        stored(&mut self.cache, &mut *self.medium, at, self.geometry.sector)
+    }
+
+    /// Fills `buf` from `pos` on, seen as [`sector`](Self::sector) sees it.
+    pub(super) fn read(&mut self, pos: u64, buf: &mut [u8]) -> io::Result<()> {
+        let mut done = 0;
+        while done < buf.len() {
+            let at = self.geometry.sector_of(pos + done as u64);
+            let from = (pos + done as u64 - at) as usize;
+            let bytes = &self.sector(at)?[from..];
+            let len = bytes.len().min(buf.len() - done);
+            buf[done..done + len].copy_from_slice(&bytes[..len]);
+            done += len;
+        }
+        Ok(())
+    }
+
+    /// Changes bytes of the allocation table or of a folder; they wait for [`commit`](Self::commit).
+    pub(super) fn patch(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = self.geometry.sector_of(pos + done as u64);
+            let from = (pos + done as u64 - at) as usize;
+            let len = (self.geometry.sector as usize - from).min(bytes.len() - done);
+            let mut sector = self.sector(at)?.to_vec();
+            sector[from..from + len].copy_from_slice(&bytes[done..done + len]);
+            self.pending.insert(at, sector);
+            done += len;
+        }
+        Ok(())
+    }
+
+    /// What `fatfs` writes. Its mark in the boot sector, its count of free clusters and the copies of the table are
+    /// ours to write.
+    fn write(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        let content = pos >= self.geometry.data;
+        if content && self.allocating || !content && !self.geometry.in_table(pos) {
+            return Ok(());
+        }
+        self.patch(pos, bytes)?;
+        if self.allocating && self.pending.len() > PENDING_SECTORS {
+            // No entry leads to these chains yet, so they may go out in any order.
+            self.write_sectors(|overlay, at| overlay.geometry.in_table(at))?;
+        }
+        Ok(())
+    }
+
+    /// The next cluster of a chain, or `None` at its end; anything else is damage.
+    pub(super) fn next(&mut self, cluster: u32) -> io::Result<Option<u32>> {
+        let mut entry = [0; 4];
+        self.read(self.geometry.table + u64::from(cluster) * 4, &mut entry)?;
+        match u32::from_le_bytes(entry) & ENTRY {
+            next if self.geometry.has(next) => Ok(Some(next)),
+            CHAIN_END..=ENTRY => Ok(None),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "a chain of clusters leads nowhere")),
+        }
+    }
+
+    /// Marks every cluster of a sound chain free; the change waits for [`commit`](Self::commit).
+    pub(super) fn free_chain(&mut self, first: u32) -> io::Result<()> {
+        let mut next = Some(first);
+        while let Some(cluster) = next {
+            // A chain that bites its tail meets its own freed cluster and ends there, as damage.
+            next = self.next(cluster)?;
+            let at = self.geometry.table + u64::from(cluster) * 4;
+            let mut entry = [0; 4];
+            self.read(at, &mut entry)?;
+            self.patch(at, &(u32::from_le_bytes(entry) & !ENTRY).to_le_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what waits.
+    pub(super) fn abandon(&mut self) {
+        self.allocating = false;
+        self.pending.clear();
+    }
+
+    /// Brings everything that waits to the medium, in an order in which every prefix is a sound file system, but for
+    /// clusters that nobody uses.
+    pub(super) fn commit(&mut self, order: Order<'_>) -> io::Result<()> {
+        let result = self.commit_all(order);
+        if result.is_err() {
+            self.abandon();
+        }
+        result
+    }
+
+    fn commit_all(&mut self, order: Order<'_>) -> io::Result<()> {
+        self.mark()?;
+        match order {
+            Order::Adding(entry) => {
+                let later = entry.to_vec();
+                self.clear_fresh(entry)?;
+                // A folder's new cluster must be empty before it is one: what lay there would be read as names.
+                self.write_sectors(|overlay, at| !overlay.geometry.in_table(at) && !later.contains(&at))?;
+                self.medium.flush()?;
+                // An old chain is led to its new cluster only when that is taken.
+                self.write_sectors(|overlay, at| overlay.geometry.in_table(at) && overlay.only_takes(at))?;
+                self.medium.flush()?;
+                self.write_sectors(|overlay, at| overlay.geometry.in_table(at))?;
+                self.medium.flush()?;
+                self.write_entry(entry)?;
+            }
+            Order::Removing(entry) => {
+                self.write_entry(entry)?;
+                self.write_sectors(|_, _| true)?;
+                self.medium.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An entry may begin a new cluster of its folder. What the medium has there now must not be taken for names in the
+    /// moment between the cluster's joining the folder and the entry's arrival.
+    fn clear_fresh(&mut self, sectors: &[u64]) -> io::Result<()> {
+        let zeros = vec![0; self.geometry.sector as usize];
+        for at in sectors {
+            let cluster = (at - self.geometry.data) / self.geometry.cluster + 2;
+            let entry = self.geometry.table + cluster * 4;
+            let sector = self.geometry.sector_of(entry);
+            let from = (entry - sector) as usize;
+            let table = stored(&mut self.cache, &mut *self.medium, sector, self.geometry.sector)?;
+            if is_free(&table[from..from + 4]) {
+                self.medium.write_at(*at, &zeros)?;
+                self.cache.remove(at);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_entry(&mut self, sectors: &[u64]) -> io::Result<()> {
+        for sector in sectors {
+            self.write_sectors(|_, at| at == *sector)?;
+            self.medium.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the waiting sector of the table only takes clusters that are free on the medium.
+    fn only_takes(&mut self, at: u64) -> bool {
+        let Ok(old) = stored(&mut self.cache, &mut *self.medium, at, self.geometry.sector) else { return false };
+        let new = &self.pending[&at];
+        old.chunks_exact(4).zip(new.chunks_exact(4)).all(|(old, new)| old == new || is_free(old))
+    }
+
+    fn write_sectors(&mut self, which: impl Fn(&mut Self, u64) -> bool) -> io::Result<()> {
+        let waiting: Vec<u64> = self.pending.keys().copied().collect();
+        for at in waiting {
+            if which(self, at) {
+                self.write_sector(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_sector(&mut self, at: u64) -> io::Result<()> {
+        let Some(new) = self.pending.get(&at) else { return Ok(()) };
+        let old = stored(&mut self.cache, &mut *self.medium, at, self.geometry.sector)?;
+        if old != new.as_slice() {
+            let in_table = self.geometry.in_table(at);
+            let freed = if in_table { count_free(new) as i64 - count_free(old) as i64 } else { 0 };
+            self.medium.write_at(at, new)?;
+            if in_table {
+                for mirror in &self.geometry.mirrors {
+                    self.medium.write_at(mirror + (at - self.geometry.table), new)?;
+                }
+            }
+            self.free = self.free.map(|free| free.saturating_add_signed(freed));
+        }
+        if let Some(new) = self.pending.remove(&at) {
+            remember(&mut self.cache, at, new);
+        }
+        Ok(())
+    }
+
+    /// Free clusters, from the whole table once and counted along from then on.
+    pub(super) fn free_clusters(&mut self) -> io::Result<u64> {
+        if let Some(free) = self.free {
+            return Ok(free);
+        }
+        let end = (u64::from(self.geometry.clusters) + 2) * 4;
+        let (mut pos, mut free, mut buf) = (8, 0, vec![0; SCAN_LEN]);
+        while pos < end {
+            let len = (end - pos).min(SCAN_LEN as u64) as usize;
+            self.medium.read_at(self.geometry.table + pos, &mut buf[..len])?;
+            free += count_free(&buf[..len]);
+            pos += len as u64;
+        }
+        self.free = Some(free);
+        Ok(free)
+    }
+
+    /// Marks the file system as being changed, before its first change.
+    fn mark(&mut self) -> io::Result<()> {
+        if self.marked || self.pending.is_empty() {
+            return Ok(());
+        }
+        self.write_mark(self.boot_flags | DIRTY)?;
+        self.marked = true;
+        self.medium.flush()
+    }
+
+    /// Writes the count of free clusters and takes the mark away again, unless it was there before us.
+    pub(super) fn put_away(&mut self) -> io::Result<()> {
+        if self.marked {
+            let free = u32::try_from(self.free_clusters()?).unwrap_or(u32::MAX);
+            let mut info = self.info.clone();
+            info[488..492].copy_from_slice(&free.to_le_bytes());
+            self.medium.write_at(self.geometry.info, &info)?;
+            self.medium.flush()?;
+            self.write_mark(self.boot_flags)?;
+            self.marked = false;
+        }
+        self.medium.flush()
+    }
+
+    fn write_mark(&mut self, flags: u8) -> io::Result<()> {
+        let mut boot = vec![0; self.geometry.sector as usize];
+        self.medium.read_at(0, &mut boot)?;
+        if boot[DIRTY_AT as usize] == flags {
+            return Ok(());
+        }
+        boot[DIRTY_AT as usize] = flags;
+        self.medium.write_at(0, &boot)
+    }
+
+    /// Drops every copy of the medium's content that is held here or in the kernel.
+    pub(super) fn forget(&mut self) -> io::Result<()> {
+        self.cache.clear();
+        self.medium.forget()
+    }
+}
+
+/// The sector as the medium has it.
+fn stored<'a>(
+    cache: &'a mut HashMap<u64, Vec<u8>>,
+    medium: &mut dyn Medium,
+    at: u64,
+    len: u64,
+) -> io::Result<&'a [u8]> {
+    if !cache.contains_key(&at) {
+        let mut bytes = vec![0; len as usize];
+        medium.read_at(at, &mut bytes)?;
+        remember(cache, at, bytes);
+    }
+    Ok(&cache[&at])
+}
+
+fn remember(cache: &mut HashMap<u64, Vec<u8>>, at: u64, bytes: Vec<u8>) {
+    if cache.len() >= CACHE_SECTORS {
+        cache.clear();
+    }
+    cache.insert(at, bytes);
+}
+
+fn is_free(entry: &[u8]) -> bool {
+    u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]) & ENTRY == 0
+}
+
+fn count_free(entries: &[u8]) -> u64 {
+    entries.chunks_exact(4).filter(|entry| is_free(entry)).count() as u64
+}
+
+/// Makes an information sector that `fatfs` accepts: its signatures may be damaged and its count is not to be believed.
+fn repair_info(info: &mut [u8], clusters: u32) {
+    info[0..4].copy_from_slice(b"RRaA");
+    info[484..488].copy_from_slice(b"rrAa");
+    info[488..492].copy_from_slice(&u32::MAX.to_le_bytes());
+    let hint = u32::from_le_bytes([info[492], info[493], info[494], info[495]]);
+    if !(2..clusters + 2).contains(&hint) {
+        info[492..496].copy_from_slice(&u32::MAX.to_le_bytes());
+    }
+    info[508..512].copy_from_slice(&[0, 0, 0x55, 0xaa]);
+}
+
+/// What `fatfs` takes for a disk.
+pub(super) struct Handle {
+    pub(super) overlay: Rc<RefCell<Overlay>>,
+    pub(super) pos: u64,
+}
+
+impl Read for Handle {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.overlay.borrow_mut().read(self.pos, buf)?;
+        self.pos += buf.len() as u64;
+        Ok(buf.len())
+    }
+}
+
+impl Write for Handle {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.overlay.borrow_mut().write(self.pos, bytes)?;
+        self.pos += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Handle {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let pos = match to {
+            SeekFrom::Start(pos) => Some(pos),
+            SeekFrom::Current(by) => self.pos.checked_add_signed(by),
+            SeekFrom::End(_) => None,
+        };
+        self.pos = pos.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.pos)
+    }
+}

@@ -1,0 +1,241 @@
+//! What lies on a stick after publishing, seen with other people's tools: mtools, fsck.fat and sha256sum.
+
+mod stick_kit;
+
+use stick_kit::*;
+use tillstick::error::Kind;
+use tillstick::model::ArtifactName;
+use tillstick::stick::generations::{open_artifact, stored, verify};
+use tillstick::stick::publish::PublishRules;
+
+const KASSE: &str = "104711_kasse.sql.gz";
+const PAPERS: &str = "104711_dokumente.tar.gz";
+
+#[test]
+fn the_first_backup_lies_where_a_person_looks_for_it() {
+    for stick in [Stick::superfloppy(), Stick::partitioned(), Stick::folder()] {
+        let backup = Backup::new("kasse-1", 1, &[(KASSE, 300_000), (PAPERS, 70_001)]);
+        let published = stick.publish(&backup, &PublishRules::default()).unwrap();
+        assert_eq!(published.files, [KASSE, PAPERS]);
+        assert_eq!(published.bytes, 370_001);
+        assert!(published.freed.is_empty() && published.repaired.is_empty(), "{published:?}");
+        assert_eq!(
+            stick.in_sight(),
+            [
+                PAPERS,
+                KASSE,
+                "SHA256SUMS",
+                "TILLSTICK/README.txt",
+                "TILLSTICK/kasse-1/manifest-20261101T200000Z.json",
+                "TILLSTICK/kasse-1/manifest-20261101T200000Z.json.sig",
+                "TILLSTICK/stick.json",
+            ]
+        );
+        assert_eq!(stick.hidden(), [] as [String; 0]);
+        stick.holds(KASSE, &backup.content(KASSE));
+        stick.holds(PAPERS, &backup.content(PAPERS));
+        stick.holds("TILLSTICK/kasse-1/manifest-20261101T200000Z.json", &backup.manifest_bytes);
+        stick.sums_are_right(2);
+        stick.is_clean();
+    }
+}
+
+#[test]
+fn the_newest_is_on_top_and_as_many_are_kept_as_was_asked_for() {
+    for stick in [Stick::superfloppy(), Stick::folder()] {
+        let rules = PublishRules { keep: 3, ..PublishRules::default() };
+        let backups: Vec<Backup> = (1..=5).map(|day| Backup::new("kasse-1", day, &[(KASSE, 200_000)])).collect();
+        for (i, backup) in backups.iter().enumerate() {
+            let published = stick.publish(backup, &rules).unwrap();
+            let freed: Vec<_> = published.freed.iter().map(|(id, _)| id.clone()).collect();
+            assert_eq!(freed, if i < 3 { vec![] } else { vec![backups[i - 3].manifest.id.clone()] });
+            assert!(published.repaired.is_empty(), "{published:?}");
+            stick.holds(KASSE, &backup.content(KASSE));
+            stick.sums_are_right((i + 1).min(3));
+            stick.is_clean();
+        }
+        let mut fs = stick.open();
+        let all = stored(&mut *fs).unwrap();
+        assert_eq!(all.iter().map(|held| held.manifest.clone()).collect::<Vec<_>>(), [
+            backups[4].manifest.clone(),
+            backups[3].manifest.clone(),
+            backups[2].manifest.clone()
+        ]);
+        for held in &all {
+            assert!(held.complete);
+            verify(&mut *fs, held, &quiet()).unwrap();
+        }
+        assert_eq!(all[1].files, [["TILLSTICK/kasse-1/backups/20261104T200000Z/104711_kasse.sql.gz"]]);
+    }
+}
+
+#[test]
+fn publishing_the_same_backup_again_changes_nothing() {
+    let stick = Stick::superfloppy();
+    let backup = Backup::new("kasse-1", 1, &[(KASSE, 100_000)]);
+    let first = stick.publish(&backup, &PublishRules::default()).unwrap();
+    let before = stick.bytes();
+    assert_eq!(stick.publish(&backup, &PublishRules::default()).unwrap().files, first.files);
+    assert!(before == stick.bytes(), "the stick was written to");
+}
+
+#[test]
+fn two_boxes_share_a_stick_and_neither_takes_the_others_name() {
+    for stick in [Stick::superfloppy(), Stick::folder()] {
+        let rules = PublishRules { keep: 2, ..PublishRules::default() };
+        for day in 1..=4 {
+            // Same names and same sizes: only the content tells them apart.
+            let one = Backup::new("kasse-1", day, &[(KASSE, 50_000)]);
+            let two = Backup::new("kasse-2", day, &[(KASSE, 50_000)]);
+            stick.publish(&one, &rules).unwrap();
+            let published = stick.publish(&two, &rules).unwrap();
+            assert_eq!(published.files, ["104711_kasse_kasse-2.sql.gz"]);
+            stick.holds(KASSE, &one.content(KASSE));
+            stick.holds("104711_kasse_kasse-2.sql.gz", &two.content(KASSE));
+            stick.sums_are_right(2 * (day as usize).min(2));
+            stick.is_clean();
+        }
+        assert_eq!(stored(&mut *stick.open()).unwrap().len(), 4);
+    }
+}
+
+#[test]
+fn a_foreign_file_of_the_same_name_stays_as_it_is() {
+    for stick in [Stick::superfloppy(), Stick::folder()] {
+        stick.put("104711_KASSE.sql.gz", b"holiday pictures");
+        stick.put("SHA256SUMS", b"0123  my own list\n");
+        stick.put("film.part", b"half a film");
+        for day in 1..=3 {
+            let backup = Backup::new("kasse-1", day, &[(KASSE, 50_000)]);
+            let published = stick.publish(&backup, &PublishRules::default()).unwrap();
+            assert_eq!(published.files, ["104711_kasse_kasse-1.sql.gz"]);
+            stick.holds("104711_kasse_kasse-1.sql.gz", &backup.content(KASSE));
+        }
+        stick.put("104711_kasse_KASSE-2.sql.gz", b"more pictures");
+        let error = stick
+            .publish(&Backup::new("kasse-2", 4, &[(KASSE, 50_000)]), &PublishRules::default())
+            .unwrap_err();
+        assert_eq!(error.kind(), Kind::Refused);
+        assert!(error.report().contains("104711_kasse_kasse-2.sql.gz"), "{}", error.report());
+        stick.holds("104711_KASSE.sql.gz", b"holiday pictures");
+        stick.holds("104711_kasse_KASSE-2.sql.gz", b"more pictures");
+        stick.holds("SHA256SUMS", b"0123  my own list\n");
+        stick.holds("film.part", b"half a film");
+        stick.is_clean();
+    }
+}
+
+#[test]
+fn what_is_too_large_for_one_file_is_split_and_cat_joins_it() {
+    for stick in [Stick::superfloppy(), Stick::folder()] {
+        let split = PublishRules { keep: 3, part_max: 65_536, ..PublishRules::default() };
+        let one = Backup::new("kasse-1", 1, &[(KASSE, 200_000)]);
+        let names = [1, 2, 3, 4].map(|n| format!("{KASSE}.00{n}"));
+        assert_eq!(stick.publish(&one, &split).unwrap().files, names);
+        let joined: Vec<u8> = names.iter().flat_map(|name| stick.get(name)).collect();
+        assert!(joined == one.content(KASSE));
+        stick.sums_are_right(4);
+
+        // From pieces to a whole file and back.
+        let two = Backup::new("kasse-1", 2, &[(KASSE, 200_000)]);
+        assert_eq!(stick.publish(&two, &PublishRules { keep: 3, ..PublishRules::default() }).unwrap().files, [KASSE]);
+        stick.sums_are_right(5);
+        let three = Backup::new("kasse-1", 3, &[(KASSE, 131_072)]);
+        assert_eq!(stick.publish(&three, &split).unwrap().files, names[..2]);
+        stick.sums_are_right(2 + 1 + 4);
+        let mut fs = stick.open();
+        let all = stored(&mut *fs).unwrap();
+        assert_eq!(all.len(), 3);
+        for (held, backup) in all.iter().zip([&three, &two, &one]) {
+            verify(&mut *fs, held, &quiet()).unwrap();
+            let mut content = Vec::new();
+            let name: ArtifactName = KASSE.to_owned().try_into().unwrap();
+            std::io::Read::read_to_end(&mut open_artifact(&mut *fs, held, &name).unwrap(), &mut content).unwrap();
+            assert!(content == backup.content(KASSE));
+        }
+        stick.is_clean();
+    }
+}
+
+#[test]
+fn a_full_stick_says_how_much_is_missing_and_loses_nothing() {
+    let stick = Stick::superfloppy();
+    let rules = PublishRules { keep: 9, ..PublishRules::default() };
+    let one = Backup::new("kasse-1", 1, &[(KASSE, 2_000_000)]);
+    stick.publish(&one, &rules).unwrap();
+    stick.fill_up_to(1_000_000);
+    let before = stick.bytes();
+    let error = stick.publish(&Backup::new("kasse-1", 2, &[(KASSE, 2_000_000)]), &rules).unwrap_err();
+    assert_eq!(error.kind(), Kind::NoSpace);
+    assert!(error.report().contains("needs 2.1 MB") && error.report().contains("room for 1.0 MB"), "{}", error.report());
+    assert!(before == stick.bytes(), "the stick was written to");
+    stick.holds(KASSE, &one.content(KASSE));
+}
+
+#[test]
+fn older_backups_make_room_but_no_more_than_needed() {
+    let stick = Stick::superfloppy();
+    let rules = PublishRules { keep: 9, ..PublishRules::default() };
+    let backups: Vec<Backup> = (1..=6).map(|day| Backup::new("kasse-1", day, &[(KASSE, 2_000_000)])).collect();
+    for backup in &backups[..4] {
+        stick.publish(backup, &rules).unwrap();
+    }
+    stick.fill_up_to(1_000_000);
+    for i in 4..6 {
+        let published = stick.publish(&backups[i], &rules).unwrap();
+        assert_eq!(published.freed.len(), 1, "{published:?}");
+        assert_eq!(published.freed[0].0, backups[i - 4].manifest.id);
+        stick.holds(KASSE, &backups[i].content(KASSE));
+        stick.sums_are_right(4);
+        stick.is_clean();
+    }
+}
+
+#[test]
+fn another_box_of_the_same_name_is_refused_until_it_is_adopted() {
+    let stick = Stick::superfloppy();
+    stick.publish(&Backup::new("kasse-1", 1, &[(KASSE, 9_000)]), &PublishRules::default()).unwrap();
+    let mut replaced = Backup::new("kasse-1", 2, &[(KASSE, 8_000)]);
+    replaced.change(|manifest| manifest.box_id = "f".repeat(32));
+    let error = stick.publish(&replaced, &PublishRules::default()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Refused);
+    let adopt = PublishRules { adopt: true, ..PublishRules::default() };
+    stick.publish(&replaced, &adopt).unwrap();
+    assert_eq!(stored(&mut *stick.open()).unwrap().len(), 2);
+}
+
+#[test]
+fn names_of_any_language_come_through() {
+    for stick in [Stick::superfloppy(), Stick::folder()] {
+        let name = "Bäckerei Łoś_Касса.sql.gz";
+        for day in 1..=2 {
+            let backup = Backup::new("Theke Süd", day, &[(name, 30_000)]);
+            stick.publish(&backup, &PublishRules::default()).unwrap();
+            let mut fs = stick.open();
+            for held in stored(&mut *fs).unwrap() {
+                assert!(held.complete);
+                verify(&mut *fs, &held, &quiet()).unwrap();
+            }
+        }
+        assert_eq!(stored(&mut *stick.open()).unwrap().len(), 2);
+        stick.is_clean();
+    }
+}
+
+#[test]
+fn an_artifact_that_is_not_what_its_manifest_says_never_comes_into_sight() {
+    for stick in [Stick::superfloppy(), Stick::folder()] {
+        let good = Backup::new("kasse-1", 1, &[(KASSE, 50_000)]);
+        stick.publish(&good, &PublishRules::default()).unwrap();
+        let seen = stick.in_sight();
+        for spoil in [49_999, 50_001] {
+            let mut bad = Backup::new("kasse-1", 2, &[(KASSE, spoil)]);
+            bad.change(|manifest| manifest.artifacts[0].size = 50_000);
+            assert_eq!(stick.publish(&bad, &PublishRules::default()).unwrap_err().kind(), Kind::Damaged);
+            assert_eq!(stick.in_sight(), seen);
+            assert_eq!(stick.hidden(), [] as [String; 0]);
+        }
+        stick.holds(KASSE, &good.content(KASSE));
+        stick.is_clean();
+    }
+}
