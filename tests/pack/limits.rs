@@ -45,11 +45,22 @@ fn a_full_disk_is_told_as_such_wherever_it_happens() {
 
 #[test]
 fn a_source_that_ignores_a_failure_gets_no_artifact() {
-    quietly(|run| {
-        let mut packer = Packer::new(Disk(3000), None, SMALL, run).unwrap();
-        for unit in rows(0..1500) {
-            let _ = feed(&mut packer, &[unit]);
+    /// Fails once and then never again.
+    struct Hiccup(u32);
+    impl Write for Hiccup {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += 1;
+            if self.0 == 9 { Err(io::Error::from_raw_os_error(libc::EIO)) } else { Ok(bytes.len()) }
         }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    quietly(|run| {
+        let mut packer = Packer::new(Hiccup(0), None, SMALL, run).unwrap();
+        let failures = rows(0..1500).into_iter().filter(|unit| feed(&mut packer, std::slice::from_ref(unit)).is_err());
+        assert!(failures.count() > 1);
         assert!(packer.finish().is_err());
     });
 }

@@ -1,5 +1,7 @@
 //! The packer as its callers see it: text in, a gzip member out, and the way back.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 mod damage;
 mod limits;
 mod reuse;
