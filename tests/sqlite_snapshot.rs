@@ -1,5 +1,7 @@
 //! A dump shows one moment while others write, changes nothing of the source, and says plainly why it cannot.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod sqlite_kit;
 
 use std::os::unix::fs::PermissionsExt as _;
