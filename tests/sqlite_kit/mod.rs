@@ -1,6 +1,7 @@
 //! What the SQLite tests share: making databases, dumping them, loading with the real shell, comparing.
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

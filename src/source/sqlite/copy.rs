@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, ffi};
+use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::schema::Pages;
 use super::snapshot::{self, Snapshot};
 use super::spool::SpoolFile;
-use super::{Sqlite, open, raw};
-use crate::error::{Error, Kind, Result};
+use super::{Sqlite, open, raw, spool};
+use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Run, Stage};
 
 /// A database of at most so many bytes is copied in one locked pass: that takes a few milliseconds.
@@ -35,19 +35,13 @@ pub(super) fn into_spool(
 ) -> Result<Snapshot> {
     let pages = Pages::read(&db).map_err(|error| open::describe(error, real))?;
     let file = SpoolFile::create(&source.spool, pages.bytes())?;
-    let mut target = raw::open(&file.path, ffi::SQLITE_OPEN_READWRITE | ffi::SQLITE_OPEN_NOMUTEX)
-        .map_err(|failure| open::describe(failure.error, &file.path))?;
-    // The copy is thrown away after a crash, so nothing of it needs to be durable.
-    target
-        .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
-        .map_err(|error| open::describe(error, &file.path))?;
     run.begin(Stage::Snapshot, source.path.to_string_lossy(), pages.bytes());
-    let copy = Copy { source, run, db: &db, real, page_size: pages.size };
-    if pages.bytes() <= SMALL || !copy.in_steps(&mut target)? {
-        copy.locked(&mut target)?;
+    let copy = Copy { source, run, db: &db, real, spool: &file.path, page_size: pages.size };
+    if pages.bytes() <= SMALL || !copy.in_steps()? {
+        copy.locked()?;
     }
     run.end(Stage::Snapshot);
-    drop((target, db));
+    drop(db);
     Snapshot::of_copy(open::read_only(&file.path)?, file, journal_mode)
 }
 
@@ -56,14 +50,16 @@ struct Copy<'c> {
     run: &'c Run<'c>,
     db: &'c Connection,
     real: &'c Path,
+    spool: &'c Path,
     page_size: u64,
 }
 
 impl Copy<'_> {
     /// Copies while others may write between the steps; `false` when they did so too often.
-    fn in_steps(&self, target: &mut Connection) -> Result<bool> {
+    fn in_steps(&self) -> Result<bool> {
         self.db.execute_batch("ROLLBACK").map_err(|error| self.explain(error))?;
-        let backup = Backup::new(self.db, target).map_err(|error| self.explain(error))?;
+        let mut target = self.target()?;
+        let backup = Backup::new(self.db, &mut target).map_err(|error| self.explain(error))?;
         let (mut restarts, mut left) = (0, i32::MAX);
         loop {
             let done = open::patiently(self.source.lock_wait, self.run, || step(&backup))?;
@@ -82,13 +78,14 @@ impl Copy<'_> {
     }
 
     /// Copies under one read lock, for at most `locked_pass`: readers go on, writers wait.
-    fn locked(&self, target: &mut Connection) -> Result<()> {
+    fn locked(&self) -> Result<()> {
         let Self { source, run, db, real, .. } = self;
         if db.is_autocommit() {
             open::patiently(source.lock_wait, run, || snapshot::begin(db))?.map_err(|error| self.explain(error))?;
         }
+        let mut target = self.target()?;
         let start = Instant::now();
-        let backup = Backup::new(db, target).map_err(|error| self.explain(error))?;
+        let backup = Backup::new(db, &mut target).map_err(|error| self.explain(error))?;
         while !step(&backup).map_err(|error| self.explain(error))? {
             self.report(&backup)?;
             if start.elapsed() > source.locked_pass {
@@ -110,8 +107,22 @@ impl Copy<'_> {
         Ok(progress.remaining)
     }
 
+    /// A new, empty target: what an earlier pass left there is no database, for want of a journal.
+    fn target(&self) -> Result<Connection> {
+        let emptied = spool::private(self.spool);
+        emptied.context(|| format!("cannot empty {:?}", self.spool))?;
+        let explain = |error| open::describe(error, self.spool);
+        let target = raw::open(self.spool, ffi::SQLITE_OPEN_READWRITE | ffi::SQLITE_OPEN_NOMUTEX)
+            .map_err(|failure| explain(failure.error))?;
+        // It is thrown away after a crash, so nothing of it needs to be durable.
+        target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(explain)?;
+        Ok(target)
+    }
+
     fn explain(&self, error: rusqlite::Error) -> Error {
-        open::describe(error, self.real)
+        // Only the copy grows.
+        let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        open::describe(error, if full { self.spool } else { self.real })
     }
 }
 

@@ -15,8 +15,8 @@ use crate::model::{Cancel, Run};
 /// How every SQLite file begins.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// How long SQLite itself waits for a lock; between such waits we look whether the run was cancelled.
-const LOCK_STEP: Duration = Duration::from_millis(100);
+/// The pause between two tries to get a lock: short, so that a reader finds the gaps of a busy writer.
+const LOCK_POLL: Duration = Duration::from_millis(2);
 
 /// How many steps SQLite's machine goes between two looks at the cancel flag: a millisecond's work or less.
 const CANCEL_STEPS: i32 = 10_000;
@@ -60,7 +60,9 @@ pub(super) fn harden(db: &Connection) -> rusqlite::Result<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     // A quoted name that is not there must be an error, not a text.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
-    db.busy_timeout(LOCK_STEP)?;
+    // Waiting is done by `patiently`, which a cancelled run can leave.
+    db.busy_timeout(Duration::ZERO)?;
+    raw::accept_any_collation(db);
     // A mapped file that another process truncates would kill us with SIGBUS.
     db.pragma_update(None, "mmap_size", 0)
 }
@@ -81,7 +83,7 @@ pub(super) fn patiently<T>(
     loop {
         run.check()?;
         match work() {
-            Err(error) if is_busy(&error) && start.elapsed() < wait => std::thread::sleep(LOCK_STEP / 10),
+            Err(error) if is_busy(&error) && start.elapsed() < wait => std::thread::sleep(LOCK_POLL),
             result => return Ok(result),
         }
     }

@@ -65,6 +65,37 @@ fn failure_of(db: *mut ffi::sqlite3, code: c_int) -> Failure {
     }
 }
 
+/// Lets tables be read whose order is one that only the program of the database knows: reading them from the first
+/// to the last row compares nothing, but SQLite wants every collation to exist.
+pub(super) fn accept_any_collation(db: &Connection) {
+    // SAFETY: the handle is open and the callback needs no state.
+    unsafe { ffi::sqlite3_collation_needed(db.handle(), std::ptr::null_mut(), Some(collation_needed)) };
+}
+
+unsafe extern "C" fn collation_needed(
+    _: *mut c_void,
+    db: *mut ffi::sqlite3,
+    encoding: c_int,
+    name: *const std::ffi::c_char,
+) {
+    // SAFETY: SQLite passes its own handle and a name that ends in NUL; the comparison needs no state.
+    unsafe {
+        ffi::sqlite3_create_collation_v2(db, name, encoding, std::ptr::null_mut(), Some(compare_bytes), None);
+    }
+}
+
+unsafe extern "C" fn compare_bytes(
+    _: *mut c_void,
+    left_length: c_int,
+    left: *const c_void,
+    right_length: c_int,
+    right: *const c_void,
+) -> c_int {
+    // SAFETY: SQLite passes two texts with their lengths, valid during the call.
+    let (left, right) = unsafe { (bytes(left, left_length), bytes(right, right_length)) };
+    left.cmp(right) as c_int
+}
+
 /// Tells whether SQLite takes `sql` for one or more complete statements.
 pub(super) fn is_complete(sql: &str) -> bool {
     // SAFETY: the text ends in NUL and outlives the call.

@@ -39,8 +39,9 @@ const FTS5_NEW_OPTIONS: [&str; 3] = ["contentless_delete", "contentless_unindexe
 /// What there is to know of the virtual table `name`, made by `sql`.
 pub(super) fn read(db: &Connection, name: String, sql: String) -> rusqlite::Result<Virtual> {
     let mut table = Virtual { name, sql, content: Content::Elsewhere, settings: Vec::new(), warnings: Vec::new() };
-    if let Err(error) = db.prepare(&format!("SELECT * FROM main.{}", quoted(&table.name))) {
-        let Some(reason) = refusal(&error) else { return Err(error) };
+    let definition = Definition::of(&table.sql);
+    let module = definition.module.to_ascii_lowercase();
+    if let Some(reason) = refusal(db, &table.name, &module)? {
         table.warnings.push(format!(
             "virtual table {:?} is left out ({reason:?}); the tables behind it are dumped as they are",
             table.name
@@ -48,8 +49,7 @@ pub(super) fn read(db: &Connection, name: String, sql: String) -> rusqlite::Resu
         table.content = Content::Unreadable { reason };
         return Ok(table);
     }
-    let definition = Definition::of(&table.sql);
-    match definition.module.to_ascii_lowercase().as_str() {
+    match module.as_str() {
         "fts5" => read_fts5(db, &definition, &mut table)?,
         "fts3" => table.content = rows(db, &table.name, "docid", None)?,
         "fts4" => table.content = fts4_content(db, &definition, &table.name)?,
@@ -65,8 +65,23 @@ pub(super) fn read(db: &Connection, name: String, sql: String) -> rusqlite::Resu
     Ok(table)
 }
 
-/// The message of a table's module that does not want to, as opposed to a lock or a broken disk.
-fn refusal(error: &SqliteError) -> Option<String> {
+/// Why SQLite here cannot use the table at all, if so: its module or its tokenizer is not known.
+fn refusal(db: &Connection, name: &str, module: &str) -> rusqlite::Result<Option<String>> {
+    let table = quoted(name);
+    match db.prepare(&format!("SELECT * FROM main.{table}")).map(drop) {
+        // FTS5 looks for its tokenizer only when it is asked for a word.
+        Ok(()) if module == "fts5" => {
+            let probe = format!("SELECT 1 FROM main.{table} WHERE {table} MATCH 'a' LIMIT 1");
+            // A damaged index does not matter here: rows come from the content.
+            Ok(db.query_row(&probe, [], |_| Ok(())).err().and_then(|error| message(&error)))
+        }
+        Ok(()) => Ok(None),
+        Err(error) => message(&error).map(Some).ok_or(error),
+    }
+}
+
+/// What a module says when it does not want to, as opposed to a lock or a broken disk.
+fn message(error: &SqliteError) -> Option<String> {
     match error {
         _ if error.sqlite_error_code() != Some(ErrorCode::Unknown) => None,
         SqliteError::SqliteFailure(_, Some(message)) => Some(message.clone()),
