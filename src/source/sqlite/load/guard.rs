@@ -190,6 +190,8 @@ impl Database {
             ffi::SQLITE_INTERRUPT if exhausted => error(Kind::Refused, "it takes more work than any dump of this size")
                 .help("the dump may be hostile: look for its triggers and for endless queries"),
             ffi::SQLITE_TOOBIG => error(Kind::Refused, &failure.message),
+            // The schema and the shadow tables, which SQLite itself defends.
+            _ if failure.message.ends_with("may not be modified") => error(Kind::Refused, &failure.message),
             ffi::SQLITE_FULL if self.is_at_max() => error(Kind::Refused, "the database grows larger than it may")
                 .help("raise the limit if the dump comes from where you trust"),
             ffi::SQLITE_FULL => error(Kind::NoSpace, &failure.message)
