@@ -175,7 +175,7 @@ impl Database {
     }
 
     /// Tells what a failure of SQLite means for the load. `doing` says what was being done.
-    pub(super) fn explain(&self, failure: Failure, doing: &str) -> Error {
+    pub(super) fn explain(&self, failure: &Failure, doing: &str) -> Error {
         let denied = lock(&self.shared.denied).take();
         let exhausted = self.shared.exhausted.load(Ordering::Relaxed);
         let error = |kind, why: &str| Error::new(kind, format!("{doing}: {why}"));
