@@ -127,8 +127,10 @@ fn a_trigger_in_the_dump_is_under_guard_as_well() {
     let loaded = Target::new().load(&with("UPDATE t SET a = 2")).unwrap();
     assert_eq!(loaded.tables[0].rows, 1);
     refused("CREATE TEMP TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END;", "no reason for temporary");
-    refused("CREATE TRIGGER temp.r AFTER INSERT ON main.t BEGIN SELECT 1; END;", "no reason for it");
+    refused("CREATE TRIGGER temp.r AFTER INSERT ON main.t BEGIN SELECT 1; END;", "no reason for temporary");
     refused("CREATE TEMPORARY TABLE x(a);", "no reason for temporary");
+    refused("CREATE TABLE temp.x(a);", "no reason for");
+    refused("CREATE VIEW temp.x AS SELECT 1;", "no reason for");
 }
 
 #[test]
