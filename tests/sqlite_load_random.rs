@@ -1,5 +1,7 @@
 //! Loading by chance: rows that are bound are stored as if they had been executed, and no bytes do harm.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use proptest::prelude::*;
 use rusqlite::Connection;
 use rusqlite::types::Value;

@@ -11,7 +11,8 @@ use crate::model::TableRows;
 const FAULTS: u32 = 10;
 
 /// How SQLite begins a fault that lies in a virtual table's shadow tables; ordinary tables are whole then.
-const VIRTUAL_FAULTS: [&str; 3] = ["malformed inverted index", "unable to validate the inverted index", "In RTree"];
+const VIRTUAL_FAULTS: [&str; 4] =
+    ["malformed inverted index", "unable to validate the inverted index", "fts5: ", "In RTree"];
 
 /// Tables whose foreign keys are named in the warning.
 const TABLES_NAMED: usize = 10;
@@ -28,7 +29,7 @@ pub(super) fn structure(database: &Database, warnings: &mut Vec<String>) -> Resu
             statement.query_map([], |row| Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned()))?;
         Ok(lines.collect::<rusqlite::Result<_>>()?)
     };
-    let faults = check().map_err(|failure| database.explain(failure, "cannot check the new database"))?;
+    let faults = check().map_err(|failure| database.explain(&failure, "cannot check the new database"))?;
     for fault in faults.iter().filter(|fault| *fault != "ok") {
         if !VIRTUAL_FAULTS.iter().any(|known| fault.starts_with(known)) {
             return Err(Error::new(Kind::Damaged, format!("the new database is not whole: {fault:?}"))
@@ -65,7 +66,7 @@ pub(super) fn foreign_keys(database: &Database, warnings: &mut Vec<String>) -> R
         Err(failure) if failure.message.contains("foreign key mismatch") => {
             warnings.push(format!("the foreign keys could not be checked: {}", failure.message));
         }
-        Err(failure) => return Err(database.explain(failure, "cannot check the foreign keys of the new database")),
+        Err(failure) => return Err(database.explain(&failure, "cannot check the foreign keys of the new database")),
     }
     Ok(())
 }
@@ -99,7 +100,7 @@ pub(super) fn count(database: &Database) -> Result<Vec<TableRows>> {
         }
         Ok(tables)
     };
-    count().map_err(|failure| database.explain(failure, "cannot count the rows of the new database"))
+    count().map_err(|failure| database.explain(&failure, "cannot count the rows of the new database"))
 }
 
 fn is_interrupt(error: &rusqlite::Error) -> bool {

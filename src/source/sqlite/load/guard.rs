@@ -22,7 +22,7 @@ const STEPS_PER_LOOK: u32 = 10_000;
 /// Steps that a load may take whatever its size, and for each byte of text. A row takes about 2 steps a byte to insert,
 /// and a few more for each index and for the final check; a hostile trigger or expression takes as many as it likes.
 const STEPS_BASE: u64 = 200_000_000;
-const STEPS_PER_BYTE: u64 = 500;
+const STEPS_PER_BYTE: u64 = 200;
 
 /// Unknown collations that are remembered by name.
 const COLLATIONS_MAX: usize = 100;
@@ -175,7 +175,7 @@ impl Database {
     }
 
     /// Tells what a failure of SQLite means for the load. `doing` says what was being done.
-    pub(super) fn explain(&self, failure: Failure, doing: &str) -> Error {
+    pub(super) fn explain(&self, failure: &Failure, doing: &str) -> Error {
         let denied = lock(&self.shared.denied).take();
         let exhausted = self.shared.exhausted.load(Ordering::Relaxed);
         let error = |kind, why: &str| Error::new(kind, format!("{doing}: {why}"));
@@ -190,6 +190,8 @@ impl Database {
             ffi::SQLITE_INTERRUPT if exhausted => error(Kind::Refused, "it takes more work than any dump of this size")
                 .help("the dump may be hostile: look for its triggers and for endless queries"),
             ffi::SQLITE_TOOBIG => error(Kind::Refused, &failure.message),
+            // The schema and the shadow tables, which SQLite itself defends.
+            _ if failure.message.ends_with("may not be modified") => error(Kind::Refused, &failure.message),
             ffi::SQLITE_FULL if self.is_at_max() => error(Kind::Refused, "the database grows larger than it may")
                 .help("raise the limit if the dump comes from where you trust"),
             ffi::SQLITE_FULL => error(Kind::NoSpace, &failure.message)
@@ -226,8 +228,11 @@ fn objection(allowed: u8, action: c_int, first: &[u8], second: &[u8]) -> Option<
     let shown = || String::from_utf8_lossy(first);
     match action {
         ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
-            let schema = ["sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"];
-            let refused = allowed != Allowed::Schema as u8 && one_of(&schema, first);
+            // A temporary trigger may come in under the name of an ordinary one: `CREATE TRIGGER temp.t`.
+            if one_of(&["sqlite_temp_master", "sqlite_temp_schema"], first) {
+                return Some("a dump has no reason for temporary tables, views or triggers".to_owned());
+            }
+            let refused = allowed != Allowed::Schema as u8 && one_of(&["sqlite_master", "sqlite_schema"], first);
             refused.then(|| "a dump may not write the schema directly".to_owned())
         }
         ffi::SQLITE_READ

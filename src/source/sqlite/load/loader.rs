@@ -1,12 +1,15 @@
 //! Walks over the text, statement by statement: rows of literals are bound, everything else that is allowed is executed.
 
+mod rows;
+
+use self::rows::Insert;
 use super::bind::{Failure, Prepared};
 use super::guard::{Allowed, Database};
 use super::lex::is_space;
-use super::row::{self, After, Row, Stop};
+use super::row::Row;
 use super::shadow::Shadows;
 use super::split::Scanner;
-use super::statement::{self, Head, Statement};
+use super::statement::{self, Statement};
 use super::transaction::Transaction;
 use super::window::Window;
 use super::{END_MARK, HEADER_PREFIX, Options};
@@ -14,13 +17,6 @@ use crate::error::{Error, Kind, Result};
 
 /// How much of a statement an error repeats, in bytes.
 const SNIPPET: usize = 80;
-
-/// A row of literals longer than this is looked for with the scanner, which looks at each byte once however often more
-/// bytes come; in bytes.
-const LONG_ROW: usize = 1 << 20;
-
-/// The longest beginning of an `INSERT` that is read here; in bytes.
-const HEAD_MAX: usize = 64 << 10;
 
 /// What is looked at to tell what the text is; in bytes.
 const GREETING: usize = 16;
@@ -50,14 +46,6 @@ pub(super) struct Loader<'d, 'w> {
     /// Whether the last statement was `PRAGMA writable_schema=ON`.
     writable_schema: bool,
     created: bool,
-}
-
-/// The `INSERT` that rows are bound to.
-struct Insert<'d> {
-    /// The statement's text up to and with the first row's opening parenthesis.
-    head: Vec<u8>,
-    statement: Option<Prepared<'d>>,
-    columns: usize,
 }
 
 impl<'d, 'w> Loader<'d, 'w> {
@@ -200,120 +188,6 @@ impl<'d, 'w> Loader<'d, 'w> {
         }
     }
 
-    /// Takes the statement at hand if it is an `INSERT ... VALUES`; `false` when it is something else.
-    fn rows(&mut self) -> Result<bool> {
-        let known = self.insert.as_ref().filter(|insert| self.window.bytes().starts_with(&insert.head));
-        let length = match known {
-            Some(insert) => insert.head.len(),
-            None => match self.new_insert()? {
-                Some(length) => length,
-                None => return Ok(false),
-            },
-        };
-        self.before_rows()?;
-        self.window.consume(length);
-        let mut taken = 0_u64;
-        let mut end = None;
-        loop {
-            let bytes = self.window.bytes();
-            let bytes = &bytes[..end.unwrap_or(bytes.len())];
-            let read = row::parse(bytes, &mut self.row, self.utf8)
-                .and_then(|length| Ok((length, row::after(&bytes[length..])?)));
-            match read {
-                Ok((length, after)) => {
-                    self.bind_row().map_err(|failure| self.row_failed(failure, taken))?;
-                    taken += 1;
-                    let step = match after {
-                        After::Row(step) | After::End(step) => length + step,
-                    };
-                    self.window.consume(step);
-                    if matches!(after, After::End(_)) {
-                        return Ok(true);
-                    }
-                    end = end.map(|end| end - step);
-                }
-                Err(Stop::Incomplete) if end.is_none() && bytes.len() < LONG_ROW => self.more()?,
-                Err(Stop::Incomplete) if end.is_none() => end = Some(self.complete(Scanner::in_statement())?),
-                Err(Stop::Incomplete | Stop::Unusual) => {
-                    self.rest(taken)?;
-                    return Ok(true);
-                }
-            }
-        }
-    }
-
-    /// Reads the beginning of another `INSERT`; gives its length, or none when the statement is not for here.
-    fn new_insert(&mut self) -> Result<Option<usize>> {
-        loop {
-            match statement::head(self.window.bytes()) {
-                Head::Other => return Ok(None),
-                Head::Incomplete if self.window.bytes().len() > HEAD_MAX => return Ok(None),
-                Head::Incomplete => self.more()?,
-                Head::Rows { length, table } => {
-                    let head = self.window.bytes()[..length].to_vec();
-                    if memchr::memchr(0, &head).is_some() {
-                        return Ok(None);
-                    }
-                    self.insert = Some(Insert { head, statement: None, columns: 0 });
-                    self.set_target(&table)?;
-                    return Ok(Some(length));
-                }
-            }
-        }
-    }
-
-    /// Shadow tables may be written by the dump, but nothing else that SQLite defends.
-    fn set_target(&mut self, table: &[u8]) -> Result<()> {
-        let defensive = !self.shadows.has(table);
-        self.database.set_defensive(defensive).map_err(|cause| self.failed(cause.into()))
-    }
-
-    fn before_rows(&mut self) -> Result<()> {
-        self.demand_schema_row(false)?;
-        self.begin_if_needed()?;
-        self.database.allow(Allowed::Rows);
-        Ok(())
-    }
-
-    fn bind_row(&mut self) -> Result<(), Failure> {
-        let insert = self.insert.as_mut().expect("rows are only taken after their INSERT was read");
-        let columns = self.row.values.len();
-        let statement = match &mut insert.statement {
-            Some(statement) if insert.columns == columns => statement,
-            slot => {
-                let mut sql = insert.head.clone();
-                sql.extend(b"?,".repeat(columns));
-                sql.pop();
-                sql.push(b')');
-                insert.columns = columns;
-                slot.insert(Prepared::new(self.database, &sql)?)
-            }
-        };
-        statement.insert(self.database, self.window.bytes(), &self.row)
-    }
-
-    /// Executes the rows that are left of an `INSERT`, of which `taken` were bound already. So each row comes in once:
-    /// those before this one were bound, this one and those behind it are left to SQLite.
-    fn rest(&mut self, taken: u64) -> Result<()> {
-        let end = self.complete(Scanner::in_statement())?;
-        let mut sql = self.insert.as_ref().map(|insert| insert.head.clone()).unwrap_or_default();
-        let head = sql.len() - 1;
-        sql.extend_from_slice(&self.window.bytes()[..end]);
-        let problem = match taken {
-            0 => match statement::classify(&sql) {
-                Statement::Refused(why) => Some(why),
-                _ => None,
-            },
-            _ => statement::rest_problem(&sql[head..]).map(str::to_owned),
-        };
-        if let Some(why) = problem {
-            return Err(self.error(Kind::Refused, &why));
-        }
-        self.execute(&sql, Allowed::Rows)?;
-        self.window.consume(end);
-        Ok(())
-    }
-
     /// Takes the statement at hand, which is no `INSERT` of rows.
     fn statement(&mut self) -> Result<()> {
         let end = self.complete(Scanner::at_start())?;
@@ -366,11 +240,11 @@ impl<'d, 'w> Loader<'d, 'w> {
         if let Statement::Refused(why) = statement::classify(sql) {
             return Err(self.error(Kind::Refused, &why));
         }
-        let before = Shadows::last(self.database).map_err(|failure| self.failed(failure))?;
+        let before = Shadows::last(self.database).map_err(|failure| self.failed(&failure))?;
         self.execute(sql, Allowed::Schema)?;
         self.created = true;
         let added = self.shadows.add(self.database, before, rows_follow);
-        added.map_err(|failure| self.failed(failure))
+        added.map_err(|failure| self.failed(&failure))
     }
 
     fn execute(&self, sql: &[u8], allowed: Allowed) -> Result<()> {
@@ -380,7 +254,7 @@ impl<'d, 'w> Loader<'d, 'w> {
         self.database.allow(allowed);
         Prepared::new(self.database, sql)
             .and_then(|mut statement| statement.run(self.database))
-            .map_err(|failure| self.failed(failure))
+            .map_err(|failure| self.failed(&failure))
     }
 
     /// `PRAGMA writable_schema=ON` is bearable only where the sqlite3 shell writes it, and has no effect there.
@@ -407,7 +281,7 @@ impl<'d, 'w> Loader<'d, 'w> {
             own.execute_batch("BEGIN")?;
             own.pragma_query_value(None, "encoding", |row| Ok(row.get_ref(0)?.as_str()? == "UTF-8"))
         };
-        self.utf8 = begin().map_err(|cause| self.failed(cause.into()))?;
+        self.utf8 = begin().map_err(|cause| self.failed(&cause.into()))?;
         Ok(())
     }
 
@@ -429,21 +303,31 @@ impl<'d, 'w> Loader<'d, 'w> {
             );
         }
         if self.transaction.own_is_open() {
-            let commit = self.database.own().execute_batch("COMMIT");
-            commit.map_err(|cause| self.database.explain(cause.into(), "cannot finish the new database"))?;
+            self.commit().map_err(|cause| self.database.explain(&cause.into(), "cannot finish the new database"))?;
         }
         Ok(self.window.offset())
+    }
+
+    fn commit(&self) -> rusqlite::Result<()> {
+        let own = self.database.own();
+        // ANALYZE adds this table in this program; an original that was made without it does not get it.
+        if own.table_exists(None, "sqlite_stat4")?
+            && own.query_row("SELECT count(*) FROM sqlite_stat4", [], |row| Ok(row.get::<_, i64>(0)? == 0))?
+        {
+            own.execute_batch("DROP TABLE sqlite_stat4")?;
+        }
+        own.execute_batch("COMMIT")
     }
 
     fn error(&self, kind: Kind, why: &str) -> Error {
         Error::new(kind, format!("{}: {why}", self.place()))
     }
 
-    fn failed(&self, failure: Failure) -> Error {
+    fn failed(&self, failure: &Failure) -> Error {
         self.database.explain(failure, &self.place())
     }
 
-    fn row_failed(&self, failure: Failure, taken: u64) -> Error {
+    fn row_failed(&self, failure: &Failure, taken: u64) -> Error {
         self.database.explain(failure, &format!("{}, row {}", self.place(), taken + 1))
     }
 

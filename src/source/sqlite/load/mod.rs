@@ -14,6 +14,7 @@
 mod bind;
 mod check;
 mod guard;
+mod head;
 mod lex;
 mod loader;
 mod part;
@@ -108,7 +109,7 @@ fn build(text: &mut (dyn Read + Send), part: &Part, options: &Options, run: &Run
     let tables = check::count(&database)?;
     if options.journal_mode_wal {
         let wal = database.own().pragma_update(None, "journal_mode", "WAL");
-        wal.map_err(|cause| database.explain(cause.into(), "cannot set WAL mode"))?;
+        wal.map_err(|cause| database.explain(&cause.into(), "cannot set WAL mode"))?;
     }
     close(database)?;
     run.check()?;
