@@ -46,7 +46,7 @@ fn unshare(fs: &mut dyn StickFs, done: &mut Vec<String>) -> Result<()> {
             let path = layout::join(&dir, &entry.name);
             if entry.is_dir {
                 // Our own folders go four deep; what lies deeper is not ours.
-                let ours = if dir.is_empty() { layout::same(&entry.name, layout::HOME) } else { depth(&path) < 4 };
+                let ours = if dir.is_empty() { layout::same(&entry.name, layout::HOME) } else { depth(&path) <= 4 };
                 dirs.extend(ours.then_some(path));
             } else if let Some(start) = entry.start_cluster.filter(|_| is_our_name(&dir, &entry.name)) {
                 by_start.entry(start).or_default().push((path, entry.hidden));
