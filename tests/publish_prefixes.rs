@@ -180,6 +180,7 @@ impl World {
         let proven = held.iter().any(|held| held.complete && verify(&mut *fs, held, &quiet()).is_ok());
         assert!(proven, "{what}: no complete backup can be read");
         let decided: Vec<_> = held.into_iter().map(|held| held.manifest.id).collect();
+        assert!(decided.len() + 1 >= self.backups.len().min(self.rules.keep), "{what}: a backup that is kept is gone");
         drop(fs);
 
         let mut fs = open(&shared);
@@ -224,9 +225,9 @@ impl World {
         let name = path.rsplit('/').next().unwrap();
         let good = match name {
             "Urlaub.jpg" => content == self.picture,
-            KASSE | PAPERS => all().any(|backup| {
+            _ if name.starts_with(KASSE) || name.starts_with(PAPERS) => all().any(|backup| {
                 let here = !path.contains('/') || path.contains(backup.manifest.id.as_str());
-                here && backup.content(name) == content
+                here && backup.has(name, content, self.rules.part_max as usize)
             }),
             "SHA256SUMS" => std::str::from_utf8(content).unwrap().lines().all(|line| {
                 let (sum, path) = line.split_once("  ").unwrap();
@@ -235,6 +236,7 @@ impl World {
             }),
             "README.txt" => content.ends_with(b"\r\n"),
             "stick.json" => content.ends_with(b"}\n"),
+            _ if name.ends_with(".sha256") => content.ends_with(b".gz.002\n") || content.ends_with(b".gz.003\n"),
             _ if name.ends_with(".sig") => content == [7; 64],
             _ if name.starts_with("manifest-") => Manifest::parse(content).is_ok(),
             // What fsck.fat makes of chains that nobody owns.
@@ -245,13 +247,13 @@ impl World {
 }
 
 /// Publishes the last of `backups` onto a stick with the others, and pulls it out everywhere.
-fn pull_everywhere(keep: usize, days: u8) {
+fn pull_everywhere(days: u8, rules: PublishRules) {
     let backup = |day| Backup::new("kasse-1", day, &[(KASSE, 3000), (PAPERS, 1500)]);
     let world = World {
         backups: (1..=days).map(backup).collect(),
         next: backup(days + 1),
         picture: noise("picture", 40_000),
-        rules: PublishRules { keep, ..PublishRules::default() },
+        rules,
     };
     let stick = Stick::superfloppy();
     let (last, earlier) = world.backups.split_last().unwrap();
@@ -265,7 +267,7 @@ fn pull_everywhere(keep: usize, days: u8) {
     let states = yanked(&start, &steps);
     println!("{} writes, {} states", steps.iter().filter(|step| matches!(step, Step::Write(..))).count(), states.len());
 
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = scratch();
     let image = scratch.path().join("pulled.img");
     for (what, disk) in &states {
         world.is_kept(disk, what);
@@ -278,10 +280,15 @@ fn pull_everywhere(keep: usize, days: u8) {
 
 #[test]
 fn a_stick_pulled_at_any_write_of_a_repeat_loses_nothing() {
-    pull_everywhere(9, 3);
+    pull_everywhere(3, PublishRules { keep: 9, ..PublishRules::default() });
 }
 
 #[test]
 fn a_stick_pulled_at_any_write_loses_nothing_when_an_old_backup_goes() {
-    pull_everywhere(2, 3);
+    pull_everywhere(3, PublishRules { keep: 2, ..PublishRules::default() });
+}
+
+#[test]
+fn a_stick_pulled_at_any_write_of_a_split_backup_loses_nothing() {
+    pull_everywhere(3, PublishRules { keep: 2, part_max: 1024, ..PublishRules::default() });
 }

@@ -35,7 +35,7 @@ pub struct Backup {
 
 impl Backup {
     pub fn new(box_name: &str, day: u8, artifacts: &[(&str, usize)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let facts = artifacts.iter().map(|(name, size)| {
             let content = noise(&format!("{box_name} {day} {name}"), *size);
             fs::write(dir.path().join(name), &content).unwrap();
@@ -74,6 +74,15 @@ impl Backup {
         fs::read(self.dir.path().join(name)).unwrap()
     }
 
+    /// Whether `content` is what belongs under `name`: an artifact, or one of its pieces of `part_max` bytes.
+    pub fn has(&self, name: &str, content: &[u8], part_max: usize) -> bool {
+        let (whole, number) = match name.rsplit_once('.') {
+            Some((whole, digits)) if digits.parse::<usize>().is_ok() => (whole, digits.parse::<usize>().unwrap()),
+            _ => return self.content(name) == content,
+        };
+        self.content(whole).chunks(part_max).nth(number - 1) == Some(content)
+    }
+
     pub fn outgoing(&self) -> Outgoing<'_> {
         Outgoing {
             dir: self.dir.path(),
@@ -82,6 +91,11 @@ impl Backup {
             signature: Some(&self.signature),
         }
     }
+}
+
+/// A folder in memory where there is one: thousands of flushes would wear a disk and wait for it.
+pub fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
 /// Bytes that do not repeat and depend on the seed alone.
@@ -116,11 +130,11 @@ impl Stick {
     }
 
     pub fn folder() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), volume: None }
+        Self { dir: scratch(), volume: None }
     }
 
     fn image(offset: u64) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let path = dir.path().join("stick.img");
         let size = VOLUME_KIB * 1024;
         fs::File::create(&path).unwrap().set_len(offset + size).unwrap();
@@ -247,6 +261,20 @@ impl Stick {
         if self.volume.is_some() {
             let said = fsck(&self.partition(), "-n");
             assert!(said.0, "{}", said.1);
+        }
+    }
+
+    /// `fsck.fat` finds nothing but the mark that the stick was pulled out once, which is not ours to take away.
+    pub fn is_sound(&self) {
+        if self.volume.is_some() {
+            let image = self.partition();
+            let (_, said) = fsck(&image, "-n");
+            let known =
+                ["boot sector and its backup", "mostly harmless", "65:01/00", "Not automatically", "Dirty bit is set"];
+            let known = |line: &&str| known.iter().any(|known| line.contains(known));
+            let said: Vec<&str> = said.lines().skip(1).filter(|line| !known(line)).collect();
+            let rest = [" Automatically removing dirty bit.", "", "Leaving filesystem unchanged."];
+            assert!(said.iter().all(|line| rest.contains(line) || line.contains(" files, ")), "{said:#?}");
         }
     }
 
