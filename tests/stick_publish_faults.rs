@@ -13,6 +13,7 @@ use tillstick::model::{Cancel, Event, Monitor, Run};
 use tillstick::stick::fs::{Entry, StickFs};
 use tillstick::stick::generations::{stored, verify};
 use tillstick::stick::publish::{PublishRules, publish};
+use tillstick::stick::repair::repair;
 
 const KASSE: &str = "104711_kasse.sql.gz";
 const PAPERS: &str = "104711_dokumente.tar.gz";
@@ -181,6 +182,72 @@ fn a_stick_that_goes_at_any_step_keeps_a_good_backup() {
 fn a_folder_that_goes_at_any_step_keeps_a_good_backup() {
     fail_at_every_step(Stick::folder, &PublishRules { keep: 2, ..PublishRules::default() });
     fail_at_every_step(Stick::folder, &PublishRules { keep: 2, part_max: 1024, ..PublishRules::default() });
+}
+
+/// A folder pulled in the moment in which the second backup, of the same size as the first, is decided and not in its
+/// place.
+fn decided() -> (Stick, [Backup; 3]) {
+    let backups = [1, 2, 3].map(|day| Backup::new("kasse-1", day, &[(KASSE, 3000)]));
+    for n in 0.. {
+        let stick = Stick::folder();
+        stick.publish(&backups[0], &PublishRules::default()).unwrap();
+        let pulled = &mut Pulled { inner: stick.open(), left: Rc::new(Cell::new(n)) };
+        let _ = publish(pulled, &backups[1].outgoing(), &PublishRules::default(), &quiet());
+        let seen = stick.in_sight();
+        if seen.contains(&PART.to_owned()) && seen.iter().any(|path| path.ends_with("20261102T200000Z.json")) {
+            return (stick, backups);
+        }
+    }
+    unreachable!("some step decides")
+}
+
+const PART: &str = "104711_kasse.sql.gz.20261102T200000Z.part";
+
+#[test]
+fn an_unfinished_file_that_was_spoiled_meanwhile_never_gets_its_name() {
+    let (stick, [first, _, third]) = decided();
+    stick.spoil(PART);
+    let published = stick.publish(&third, &PublishRules::default()).unwrap();
+    assert!(published.repaired.iter().any(|line| line.contains("20261102T200000Z")), "{published:?}");
+    stick.holds("TILLSTICK/kasse-1/backups/20261101T200000Z/104711_kasse.sql.gz", &first.content(KASSE));
+    stick.holds(KASSE, &third.content(KASSE));
+    assert_eq!(stored(&mut *stick.open()).unwrap().len(), 2);
+    stick.sums_are_right(2);
+}
+
+#[test]
+fn an_old_backup_is_not_taken_for_the_new_one_of_the_same_size() {
+    let (stick, [first, _, third]) = decided();
+    stick.delete(PART);
+    stick.publish(&third, &PublishRules::default()).unwrap();
+    stick.holds("TILLSTICK/kasse-1/backups/20261101T200000Z/104711_kasse.sql.gz", &first.content(KASSE));
+    assert_eq!(stored(&mut *stick.open()).unwrap().len(), 2);
+    stick.sums_are_right(2);
+}
+
+#[test]
+fn a_decided_backup_is_finished_by_the_next_run() {
+    let (stick, [_, second, third]) = decided();
+    stick.publish(&third, &PublishRules::default()).unwrap();
+    stick.holds("TILLSTICK/kasse-1/backups/20261102T200000Z/104711_kasse.sql.gz", &second.content(KASSE));
+    stick.sums_are_right(3);
+}
+
+#[test]
+fn a_backup_whose_files_somebody_took_away_is_dropped_and_the_one_before_comes_back_to_the_top() {
+    for stick in [Stick::superfloppy(), Stick::folder()] {
+        for day in 1..=2 {
+            stick.publish(&backup(day), &PublishRules::default()).unwrap();
+        }
+        stick.delete(KASSE);
+        stick.delete(PAPERS);
+        let repaired = repair(&mut *stick.open(), &quiet()).unwrap();
+        assert!(repaired.iter().any(|line| line.contains("20261102T200000Z") && line.contains("gone")), "{repaired:?}");
+        stick.holds(KASSE, &backup(1).content(KASSE));
+        stick.sums_are_right(2);
+        stick.is_clean();
+        assert_eq!(repair(&mut *stick.open(), &quiet()).unwrap(), [] as [String; 0]);
+    }
 }
 
 /// Presses Ctrl-C at the progress number `at`.

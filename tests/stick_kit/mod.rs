@@ -1,5 +1,6 @@
 //! Sticks and backups for tests, looked at with mtools, fsck.fat and sha256sum rather than with our own code.
 #![allow(dead_code, reason = "every test binary uses another part of it")]
+#![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -189,6 +190,13 @@ impl Stick {
             return fs::read(self.dir.path().join(path)).unwrap();
         }
         output(self.mtools("mtype").arg(format!("::/{path}")))
+    }
+
+    /// Changes one byte of a file.
+    pub fn spoil(&self, path: &str) {
+        let mut content = self.get(path);
+        content[100] ^= 1;
+        fs::write(self.dir.path().join(path), content).unwrap();
     }
 
     pub fn delete(&self, path: &str) {
