@@ -197,6 +197,7 @@ impl World {
         let ids: Vec<_> = held.iter().map(|held| held.manifest.id.clone()).collect();
         let mut wanted = vec![self.next.manifest.id.clone()];
         wanted.extend(decided);
+        wanted.dedup();
         wanted.truncate(self.rules.keep);
         assert_eq!(ids, wanted, "{what}: {published:?}");
         let rests = [""].iter().flat_map(|dir| fs.list(dir).unwrap()).filter(|entry| entry.hidden).count();
@@ -246,8 +247,8 @@ impl World {
     }
 }
 
-/// Publishes the last of `backups` onto a stick with the others, and pulls it out everywhere.
-fn pull_everywhere(days: u8, rules: PublishRules) {
+/// Publishes the last of some backups onto a stick with the others, and pulls it out everywhere.
+fn pull(days: u8, rules: PublishRules) -> (World, Vec<(String, Disk)>) {
     let backup = |day| Backup::new("kasse-1", day, &[(KASSE, 3000), (PAPERS, 1500)]);
     let world = World {
         backups: (1..=days).map(backup).collect(),
@@ -266,7 +267,12 @@ fn pull_everywhere(days: u8, rules: PublishRules) {
     let steps = std::mem::take(&mut shared.borrow_mut().steps);
     let states = yanked(&start, &steps);
     println!("{} writes, {} states", steps.iter().filter(|step| matches!(step, Step::Write(..))).count(), states.len());
+    (world, states)
+}
 
+/// Looks at every state, as it is and after a file system check.
+fn pull_everywhere(days: u8, rules: PublishRules) {
+    let (world, states) = pull(days, rules);
     let scratch = scratch();
     let image = scratch.path().join("pulled.img");
     for (what, disk) in &states {
@@ -275,6 +281,22 @@ fn pull_everywhere(days: u8, rules: PublishRules) {
         fsck(&image, "-a");
         let checked = Disk::load(&image);
         world.is_kept(&checked, &format!("{what}, checked by fsck.fat"));
+    }
+}
+
+/// Every so many states of the first yank are yanked again while the next run repairs them.
+const AGAIN: usize = 9;
+
+#[test]
+fn a_stick_pulled_again_while_the_first_yank_is_repaired_loses_nothing() {
+    let (world, states) = pull(3, PublishRules { keep: 9, ..PublishRules::default() });
+    for (what, disk) in states.iter().step_by(AGAIN) {
+        let shared = Rc::new(RefCell::new(disk.clone()));
+        publish(&mut *open(&shared), &world.next.outgoing(), &world.rules, &quiet()).unwrap();
+        let steps = std::mem::take(&mut shared.borrow_mut().steps);
+        for (again, disk) in yanked(disk, &steps) {
+            world.is_kept(&disk, &format!("{what}, then {again}"));
+        }
     }
 }
 
