@@ -1,4 +1,5 @@
 //! Lets every single step of publishing fail in turn, on an image and on a folder, and stops it at every progress.
+#![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 mod stick_kit;
 

@@ -1,5 +1,6 @@
 //! Sticks and backups for tests, looked at with mtools, fsck.fat and sha256sum rather than with our own code.
 #![allow(dead_code, reason = "every test binary uses another part of it")]
+#![allow(missing_docs, unreachable_pub, reason = "a module of test binaries")]
 #![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs;
