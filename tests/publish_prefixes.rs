@@ -267,7 +267,6 @@ fn pull(days: u8, rules: PublishRules) -> (World, Vec<(String, Disk)>) {
     publish(&mut *open(&shared), &last.outgoing(), &world.rules, &quiet()).unwrap();
     let steps = std::mem::take(&mut shared.borrow_mut().steps);
     let states = yanked(&start, &steps);
-    println!("{} writes, {} states", steps.iter().filter(|step| matches!(step, Step::Write(..))).count(), states.len());
     (world, states)
 }
 
