@@ -56,11 +56,10 @@ fn the_newest_is_on_top_and_as_many_are_kept_as_was_asked_for() {
         }
         let mut fs = stick.open();
         let all = stored(&mut *fs).unwrap();
-        assert_eq!(all.iter().map(|held| held.manifest.clone()).collect::<Vec<_>>(), [
-            backups[4].manifest.clone(),
-            backups[3].manifest.clone(),
-            backups[2].manifest.clone()
-        ]);
+        assert_eq!(
+            all.iter().map(|held| held.manifest.clone()).collect::<Vec<_>>(),
+            [backups[4].manifest.clone(), backups[3].manifest.clone(), backups[2].manifest.clone()]
+        );
         for held in &all {
             assert!(held.complete);
             verify(&mut *fs, held, &quiet()).unwrap();
@@ -112,9 +111,8 @@ fn a_foreign_file_of_the_same_name_stays_as_it_is() {
             stick.holds("104711_kasse_kasse-1.sql.gz", &backup.content(KASSE));
         }
         stick.put("104711_kasse_KASSE-2.sql.gz", b"more pictures");
-        let error = stick
-            .publish(&Backup::new("kasse-2", 4, &[(KASSE, 50_000)]), &PublishRules::default())
-            .unwrap_err();
+        let error =
+            stick.publish(&Backup::new("kasse-2", 4, &[(KASSE, 50_000)]), &PublishRules::default()).unwrap_err();
         assert_eq!(error.kind(), Kind::Refused);
         assert!(error.report().contains("104711_kasse_kasse-2.sql.gz"), "{}", error.report());
         stick.holds("104711_KASSE.sql.gz", b"holiday pictures");
@@ -167,7 +165,11 @@ fn a_full_stick_says_how_much_is_missing_and_loses_nothing() {
     let before = stick.bytes();
     let error = stick.publish(&Backup::new("kasse-1", 2, &[(KASSE, 2_000_000)]), &rules).unwrap_err();
     assert_eq!(error.kind(), Kind::NoSpace);
-    assert!(error.report().contains("needs 2.1 MB") && error.report().contains("room for 1.0 MB"), "{}", error.report());
+    assert!(
+        error.report().contains("needs 2.1 MB") && error.report().contains("room for 1.0 MB"),
+        "{}",
+        error.report()
+    );
     assert!(before == stick.bytes(), "the stick was written to");
     stick.holds(KASSE, &one.content(KASSE));
 }

@@ -23,7 +23,7 @@ pub(super) struct Written {
 pub(super) fn piece_sizes(size: u64, part_max: u64) -> Vec<u64> {
     let full = (size / part_max) as usize;
     let mut sizes = vec![part_max; full];
-    if size % part_max != 0 {
+    if !size.is_multiple_of(part_max) {
         sizes.push(size % part_max);
     }
     sizes

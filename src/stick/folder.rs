@@ -133,9 +133,9 @@ impl Folder {
     fn remove_at(&self, path: &str) -> io::Result<()> {
         let at = self.at(path)?;
         if fs::symlink_metadata(&at)?.is_dir() {
-            fs::remove_dir(&at)?
+            fs::remove_dir(&at)?;
         } else {
-            fs::remove_file(&at)?
+            fs::remove_file(&at)?;
         }
         sync_parent(&at)
     }

@@ -4,7 +4,7 @@
 //! files in the root that carry its id, or in the root under their final names. A yank may have left them in any of the
 //! three.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
@@ -82,6 +82,8 @@ pub(super) struct BoxFolder {
 pub(super) struct Survey {
     pub(super) root: Vec<Entry>,
     pub(super) boxes: Vec<BoxFolder>,
+    /// The paths of all files that belong to a backup, folded.
+    claimed: HashSet<String>,
 }
 
 /// Files that were read and are not what their name and size made us believe, each with the backup they were taken for.
@@ -97,7 +99,7 @@ impl Survey {
     }
 
     pub(super) fn claims(&self, path: &str) -> bool {
-        self.generations().flat_map(Generation::pieces).any(|piece| layout::same(&piece.path, path))
+        self.claimed.contains(&layout::folded(path))
     }
 }
 
@@ -112,20 +114,21 @@ pub(super) fn survey(fs: &mut dyn StickFs, denied: &Denied) -> Result<Survey> {
         boxes.push(BoxFolder { name, entries, generations: Vec::new() });
     }
     read_manifests(fs, &mut boxes)?;
-    let mut taken = HashSet::new();
+    let by_name = index(&root);
+    let mut claimed = HashSet::new();
     for folder in &mut boxes {
         for generation in &mut folder.generations {
             let id = generation.manifest.id.clone();
             let backup = fs.list(&layout::backup_dir(&folder.name, &id))?;
-            let places = Places { root: &root, backup: &backup, box_name: &folder.name, id: &id, denied };
+            let places = Places { root: &by_name, backup: &index(&backup), box_name: &folder.name, id: &id, denied };
             for artifact in &generation.manifest.artifacts {
-                let pieces = places.locate(artifact, &taken);
-                taken.extend(pieces.iter().map(|piece| piece.path.to_lowercase()));
+                let pieces = places.locate(artifact, &claimed);
+                claimed.extend(pieces.iter().map(|piece| layout::folded(&piece.path)));
                 generation.files.push(pieces);
             }
         }
     }
-    Ok(Survey { root, boxes })
+    Ok(Survey { root, boxes, claimed })
 }
 
 fn read_manifests(fs: &mut dyn StickFs, boxes: &mut [BoxFolder]) -> Result<()> {
@@ -160,8 +163,8 @@ pub(super) fn read_small(reader: Box<dyn Read>, size: u64) -> io::Result<Vec<u8>
 
 /// Where the files of one backup may lie.
 struct Places<'a> {
-    root: &'a [Entry],
-    backup: &'a [Entry],
+    root: &'a Index<'a>,
+    backup: &'a Index<'a>,
     box_name: &'a FileName,
     id: &'a BackupId,
     denied: &'a Denied,
@@ -169,10 +172,11 @@ struct Places<'a> {
 
 impl Places<'_> {
     /// The file of an artifact, or its pieces in order; none when they are not all there.
-    fn locate(&self, artifact: &ArtifactFacts, taken: &HashSet<String>) -> Vec<Piece> {
+    fn locate(&self, artifact: &ArtifactFacts, claimed: &HashSet<String>) -> Vec<Piece> {
         let name = &artifact.name;
         let free = |piece: &Piece| {
-            !taken.contains(&piece.path.to_lowercase()) && !self.denied.contains(&(self.id.clone(), piece.path.clone()))
+            !claimed.contains(&layout::folded(&piece.path))
+                && !self.denied.contains(&(self.id.clone(), piece.path.clone()))
         };
         let whole = |pieces: Vec<Piece>| pieces.into_iter().find(|piece| piece.size == artifact.size && free(piece));
         // What bears the id goes first: a file in the root may still be an older backup's of the same size.
@@ -227,15 +231,25 @@ fn root_names(name: &ArtifactName, box_name: &FileName) -> [ArtifactName; 2] {
     [name.for_box(box_name), name.clone()]
 }
 
-fn pieces(entries: &[Entry], dir: &str, name: &str, ending: &str, part: bool) -> Vec<Piece> {
-    let fits = |entry: &&Entry| !entry.is_dir && layout::same(&entry.name, name);
-    let piece = |entry: &Entry| Piece {
+/// Files by their folded names; a folder that is not FAT may hold several that fold to one.
+type Index<'a> = HashMap<String, Vec<&'a Entry>>;
+
+fn index(entries: &[Entry]) -> Index<'_> {
+    let mut index = Index::new();
+    for entry in entries.iter().filter(|entry| !entry.is_dir) {
+        index.entry(layout::folded(&entry.name)).or_default().push(entry);
+    }
+    index
+}
+
+fn pieces(entries: &Index, dir: &str, name: &str, ending: &str, part: bool) -> Vec<Piece> {
+    let piece = |entry: &&Entry| Piece {
         path: layout::join(dir, &entry.name),
         size: entry.size,
         ending: ending.to_owned(),
         in_sight: !entry.hidden && !part,
     };
-    entries.iter().filter(fits).map(piece).collect()
+    entries.get(&layout::folded(name)).into_iter().flatten().map(piece).collect()
 }
 
 /// The backups of all boxes, newest first, as they can be read right now.

@@ -22,6 +22,8 @@ use crate::error::{Context, Error, Kind, Result};
 
 /// The mark of a slot that is free again.
 const DELETED: u8 = 0xe5;
+/// How many slots `fatfs` fills at the beginning of a new folder.
+const DOT_SLOTS: usize = 4;
 
 /// Opens the file system on an image or an unmounted device.
 pub fn open_volume(volume: &Volume, writable: bool) -> Result<Box<dyn StickFs>> {
@@ -35,16 +37,19 @@ pub fn open_medium(mut medium: Box<dyn Medium>, size: u64, writable: bool) -> Re
     let mut boot = [0; 512];
     medium.read_at(0, &mut boot).context(|| "cannot read the boot sector".to_owned())?;
     let geometry = Geometry::parse(&boot, size)?;
+    let unit = geometry.cluster;
     let overlay = Rc::new(RefCell::new(Overlay::new(medium, geometry)?));
     let handle = Handle { overlay: Rc::clone(&overlay), pos: 0 };
     let fat = FileSystem::new(handle, FsOptions::new().time_provider(&Stamp))
         .context(|| "cannot use the file system".to_owned())?;
-    Ok(Box::new(Image { fat, overlay, writable }))
+    Ok(Box::new(Image { fat, overlay, unit, writable }))
 }
 
 struct Image {
     fat: FileSystem<Handle>,
     overlay: SharedOverlay,
+    /// Bytes in a cluster.
+    unit: u64,
     writable: bool,
 }
 
@@ -118,16 +123,16 @@ impl Image {
     /// Makes a hidden entry with a chain for `size` bytes.
     fn allocate(&self, path: &str, size: u64) -> io::Result<Found> {
         self.must_be_new(path)?;
-        let free = self.overlay.borrow_mut().free_clusters()? * self.unit();
+        let free = self.overlay.borrow_mut().free_clusters()? * self.unit;
         if size > free {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let root = self.fat.root_dir();
         let mut file = root.create_file(path)?;
         self.overlay.borrow_mut().allocating = true;
-        let (zeros, mut left) = (vec![0; self.unit() as usize], size);
+        let (zeros, mut left) = (vec![0; self.unit as usize], size);
         while left > 0 {
-            left -= file.write(&zeros[..left.min(self.unit()) as usize])? as u64;
+            left -= file.write(&zeros[..left.min(self.unit) as usize])? as u64;
         }
         self.overlay.borrow_mut().allocating = false;
         file.flush()?;
@@ -183,6 +188,23 @@ impl Image {
 
 fn delete_slots(overlay: &mut Overlay, found: &Found) -> io::Result<()> {
     found.slots.iter().try_for_each(|slot| overlay.patch(*slot, &[DELETED]))
+}
+
+/// Begins a new folder as FAT wants it: `fatfs` gives `.` and `..` long names, which `fsck.fat` and Windows mend by
+/// renaming them.
+fn write_dots(overlay: &mut Overlay, folder: &Found, parent: u32) -> io::Result<()> {
+    let mut slot = [0; walker::SLOT];
+    overlay.read(folder.slot(), &mut slot)?;
+    let mut slots = [0; DOT_SLOTS * walker::SLOT];
+    let names = [(b".          ", folder.start), (b"..         ", parent)];
+    for (dot, (name, start)) in slots.chunks_exact_mut(walker::SLOT).zip(names) {
+        dot.copy_from_slice(&slot);
+        dot[..11].copy_from_slice(name);
+        let start = start.to_le_bytes();
+        dot[20..22].copy_from_slice(&start[2..]);
+        dot[26..28].copy_from_slice(&start[..2]);
+    }
+    overlay.patch(overlay.geometry.at(folder.start), &slots)
 }
 
 /// Whether a chain is as long as its entry says and ends well.
@@ -264,13 +286,12 @@ impl StickFs for Image {
                 }
                 self.fat.root_dir().create_dir(path)?;
                 let found = self.get(path)?;
-                if layout::split(path).0.is_empty() {
-                    // The way up from a folder in the root is written as cluster 0, which `fatfs` does not know.
-                    let mut overlay = self.overlay.borrow_mut();
-                    let way_up = overlay.geometry.at(found.start) + walker::SLOT as u64;
-                    overlay.patch(way_up + 20, &[0; 2])?;
-                    overlay.patch(way_up + 26, &[0; 2])?;
-                }
+                let parent = match layout::split(path).0 {
+                    // The way up from a folder in the root is written as cluster 0.
+                    "" => 0,
+                    dir => self.get(dir)?.start,
+                };
+                write_dots(&mut self.overlay.borrow_mut(), &found, parent)?;
                 let sectors = self.sectors(&found);
                 self.overlay.borrow_mut().commit(Order::Adding(&sectors))
             },
@@ -279,11 +300,11 @@ impl StickFs for Image {
 
     fn free(&mut self) -> Result<u64> {
         let clusters = self.overlay.borrow_mut().free_clusters();
-        Ok(clusters.context(|| "cannot count the stick's free clusters".to_owned())? * self.unit())
+        Ok(clusters.context(|| "cannot count the stick's free clusters".to_owned())? * self.unit)
     }
 
     fn unit(&self) -> u64 {
-        self.overlay.borrow().geometry.cluster
+        self.unit
     }
 
     fn max_file(&self) -> u64 {

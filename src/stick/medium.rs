@@ -48,9 +48,10 @@ impl FileMedium {
 
     /// Where `pos` lies in the file; a damaged file system may point outside of its volume.
     fn at(&self, pos: u64, len: usize) -> io::Result<u64> {
-        match pos.checked_add(len as u64) {
-            Some(end) if end <= self.size => Ok(self.offset + pos),
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the file system points outside of its volume")),
+        let inside = pos.checked_add(len as u64).is_some_and(|end| end <= self.size);
+        match self.offset.checked_add(pos).filter(|_| inside) {
+            Some(at) => Ok(at),
+            None => Err(io::Error::new(io::ErrorKind::InvalidData, "the file system points outside of its volume")),
         }
     }
 }

@@ -46,7 +46,7 @@ fn unshare(fs: &mut dyn StickFs, done: &mut Vec<String>) -> Result<()> {
             let path = layout::join(&dir, &entry.name);
             if entry.is_dir {
                 // Our own folders go four deep; what lies deeper is not ours.
-                let ours = if dir.is_empty() { layout::same(&entry.name, layout::HOME) } else { depth(&path) < 4 };
+                let ours = if dir.is_empty() { layout::same(&entry.name, layout::HOME) } else { depth(&path) <= 4 };
                 dirs.extend(ours.then_some(path));
             } else if let Some(start) = entry.start_cluster.filter(|_| is_our_name(&dir, &entry.name)) {
                 by_start.entry(start).or_default().push((path, entry.hidden));
@@ -155,7 +155,8 @@ pub(super) fn free(fs: &mut dyn StickFs, box_name: &FileName, generation: &Gener
     fs.hide(&manifest)?;
     // Where nothing can be hidden, the name must tell.
     fs.rename(&manifest, &format!("{manifest}{}", layout::PART))?;
-    remove_all(fs, generation.pieces().map(|piece| piece.path.clone()).collect())?;
+    let paths: Vec<String> = generation.pieces().map(|piece| piece.path.clone()).collect();
+    remove_all(fs, &paths)?;
     remove_backup(fs, box_name, generation.id())
 }
 
@@ -166,7 +167,7 @@ fn remove_backup(fs: &mut dyn StickFs, box_name: &FileName, id: &BackupId) -> Re
     let ours = held.iter().filter(|entry| !entry.is_dir && layout::parse_artifact(&entry.name).is_some());
     let paths: Vec<String> = ours.map(|entry| layout::join(&dir, &entry.name)).collect();
     let emptied = paths.len() == held.len();
-    remove_all(fs, paths)?;
+    remove_all(fs, &paths)?;
     if emptied && has(fs, &dir)? {
         fs.remove(&dir)?;
     }
@@ -184,7 +185,7 @@ fn remove_backup(fs: &mut dyn StickFs, box_name: &FileName, id: &BackupId) -> Re
 }
 
 /// All out of sight before the first is gone: pieces in sight are all there.
-fn remove_all(fs: &mut dyn StickFs, paths: Vec<String>) -> Result<()> {
+fn remove_all(fs: &mut dyn StickFs, paths: &[String]) -> Result<()> {
     paths.iter().try_for_each(|path| fs.hide(path))?;
     paths.iter().try_for_each(|path| fs.remove(path))
 }
