@@ -120,10 +120,6 @@ const MISTAKES: &[(&str, &str)] = &[
         "t:7: sources.kasse_kasse-1: its file \"004711_kasse_kasse-1.sql.gz\" would overwrite",
     ),
     (
-        "[sources.con_x]\ntype = \"sqlite\"\npath = \"/x\"",
-        "t:7: sources.con_x: \"004711_con_x.sql.gz\" cannot be the name of an artifact",
-    ),
-    (
         "[sources.b]\ntype = \"sqlite\"\npath = \"/db//kasse.db\"",
         "t:9: sources.b.path: \"/db//kasse.db\" is the same path as sources.kasse.path",
     ),

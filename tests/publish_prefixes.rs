@@ -4,13 +4,12 @@
 
 mod stick_kit;
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use stick_kit::*;
 use tillstick::model::Manifest;
@@ -33,7 +32,7 @@ enum Step {
 /// A disk in memory, in shared blocks so that a copy costs little, that remembers what was done to it.
 #[derive(Clone, Default)]
 struct Disk {
-    blocks: BTreeMap<u64, Rc<Vec<u8>>>,
+    blocks: BTreeMap<u64, Arc<Vec<u8>>>,
     steps: Vec<Step>,
 }
 
@@ -50,7 +49,7 @@ impl Disk {
                 }
             }
             if block.iter().any(|byte| *byte != 0) {
-                disk.blocks.insert(at, Rc::new(block));
+                disk.blocks.insert(at, Arc::new(block));
             }
         }
         disk
@@ -78,8 +77,8 @@ impl Disk {
 
     fn write(&mut self, pos: u64, bytes: &[u8]) {
         Self::each_block(pos, bytes.len(), |at, from, part| {
-            let block = self.blocks.entry(at).or_insert_with(|| Rc::new(vec![0; BLOCK]));
-            Rc::make_mut(block)[from..from + part.len()].copy_from_slice(&bytes[part]);
+            let block = self.blocks.entry(at).or_insert_with(|| Arc::new(vec![0; BLOCK]));
+            Arc::make_mut(block)[from..from + part.len()].copy_from_slice(&bytes[part]);
         });
     }
 
@@ -94,27 +93,27 @@ impl Disk {
     }
 }
 
-struct Shared(Rc<RefCell<Disk>>);
+struct Shared(Arc<Mutex<Disk>>);
 
 impl Medium for Shared {
     fn read_at(&mut self, pos: u64, buf: &mut [u8]) -> io::Result<()> {
         if pos + buf.len() as u64 > VOLUME_KIB * 1024 {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        self.0.borrow().read(pos, buf);
+        self.0.lock().unwrap().read(pos, buf);
         Ok(())
     }
 
     fn write_at(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {
         assert!(pos.is_multiple_of(512) && bytes.len().is_multiple_of(512), "a disk writes whole sectors");
-        let mut disk = self.0.borrow_mut();
+        let mut disk = self.0.lock().unwrap();
         disk.write(pos, bytes);
         disk.steps.push(Step::Write(pos, bytes.to_vec()));
         Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.borrow_mut().steps.push(Step::Flush);
+        self.0.lock().unwrap().steps.push(Step::Flush);
         Ok(())
     }
 
@@ -123,8 +122,8 @@ impl Medium for Shared {
     }
 }
 
-fn open(disk: &Rc<RefCell<Disk>>) -> Box<dyn StickFs> {
-    open_medium(Box::new(Shared(Rc::clone(disk))), VOLUME_KIB * 1024, true).unwrap()
+fn open(disk: &Arc<Mutex<Disk>>) -> Box<dyn StickFs> {
+    open_medium(Box::new(Shared(Arc::clone(disk))), VOLUME_KIB * 1024, true).unwrap()
 }
 
 /// The states a pulled stick may be in: after every write, and with the writes since a flush in part or in any order.
@@ -174,7 +173,7 @@ struct World {
 impl World {
     /// What must hold in every state.
     fn is_kept(&self, disk: &Disk, what: &str) {
-        let shared = Rc::new(RefCell::new(disk.clone()));
+        let shared = Arc::new(Mutex::new(disk.clone()));
         let mut fs = open(&shared);
         self.sees_only_whole_files(&mut *fs, what);
         let held = stored(&mut *fs).unwrap();
@@ -263,9 +262,9 @@ fn pull(days: u8, rules: PublishRules) -> (World, Vec<(String, Disk)>) {
         stick.publish(backup, &world.rules).unwrap();
     }
     let start = Disk::load(&stick.volume().unwrap().path);
-    let shared = Rc::new(RefCell::new(start.clone()));
+    let shared = Arc::new(Mutex::new(start.clone()));
     publish(&mut *open(&shared), &last.outgoing(), &world.rules, &quiet()).unwrap();
-    let steps = std::mem::take(&mut shared.borrow_mut().steps);
+    let steps = std::mem::take(&mut shared.lock().unwrap().steps);
     let states = yanked(&start, &steps);
     (world, states)
 }
@@ -291,9 +290,9 @@ const AGAIN: usize = 9;
 fn a_stick_pulled_again_while_the_first_yank_is_repaired_loses_nothing() {
     let (world, states) = pull(3, PublishRules { keep: 9, ..PublishRules::default() });
     for (what, disk) in states.iter().step_by(AGAIN) {
-        let shared = Rc::new(RefCell::new(disk.clone()));
+        let shared = Arc::new(Mutex::new(disk.clone()));
         publish(&mut *open(&shared), &world.next.outgoing(), &world.rules, &quiet()).unwrap();
-        let steps = std::mem::take(&mut shared.borrow_mut().steps);
+        let steps = std::mem::take(&mut shared.lock().unwrap().steps);
         for (again, disk) in yanked(disk, &steps) {
             world.is_kept(&disk, &format!("{what}, then {again}"));
         }

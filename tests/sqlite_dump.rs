@@ -5,6 +5,7 @@ mod sqlite_kit;
 use rusqlite::params;
 use sqlite_kit::{Chunks, Desk, all, shell};
 use tillstick::model::{Cancel, Quiet, Run};
+use tillstick::source::Source;
 
 #[test]
 fn a_till_comes_back_as_it_was() {

@@ -12,7 +12,7 @@ use rusqlite::types::ValueRef;
 use tempfile::TempDir;
 use tillstick::error::{Error, Kind, Result};
 use tillstick::model::{Cancel, Quiet, Run};
-use tillstick::source::sqlite::load::{Loaded, Options, load};
+use tillstick::source::sqlite::{LoadOptions as Options, Loaded, load};
 
 /// A folder, a name in it that is free, and what was loaded there.
 struct Target {

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tillstick::error::{Error, Kind, Result};
 use tillstick::model::{Cancel, Quiet, Run};
-use tillstick::source::sqlite::load::{Loaded, Options, load};
+use tillstick::source::sqlite::{LoadOptions as Options, Loaded, load};
 
 struct Target {
     dir: TempDir,

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tillstick::error::Result;
 use tillstick::model::{Cancel, Quiet, Run};
-use tillstick::source::sqlite::load::{Loaded, Options, load};
+use tillstick::source::sqlite::{LoadOptions as Options, Loaded, load};
 
 /// One column of each affinity, and none.
 const TABLE: &str = "CREATE TABLE t(i INTEGER, t TEXT, r REAL, b BLOB, n NUMERIC, x)";

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use sqlite_kit::{Chunks, Desk, all, shell};
 use tillstick::error::{Error, Kind, Result};
 use tillstick::model::{Cancel, Event, Monitor, Quiet, Run, Sink};
+use tillstick::source::Source;
 use tillstick::source::sqlite::Sqlite;
 
 /// About 9 MB in which money only moves: the sum is 0 at every moment, and `log` has one row for each move.

@@ -3,9 +3,8 @@
 
 mod stick_kit;
 
-use std::cell::Cell;
 use std::io::{self, Read, Write};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use stick_kit::*;
@@ -22,20 +21,20 @@ const PAPERS: &str = "104711_dokumente.tar.gz";
 /// A stick that is pulled out at the step number `left`: from then on nothing works.
 struct Pulled {
     inner: Box<dyn StickFs>,
-    left: Rc<Cell<usize>>,
+    left: Arc<AtomicUsize>,
 }
 
-fn step(left: &Cell<usize>) -> Result<()> {
-    match left.get() {
+fn step(left: &AtomicUsize) -> Result<()> {
+    match left.load(Ordering::Relaxed) {
         0 => Err(Error::new(Kind::Io, "the stick is gone")),
         n => {
-            left.set(n - 1);
+            left.store(n - 1, Ordering::Relaxed);
             Ok(())
         }
     }
 }
 
-struct PulledWriter(Box<dyn Write>, Rc<Cell<usize>>);
+struct PulledWriter(Box<dyn Write + Send>, Arc<AtomicUsize>);
 
 impl Write for PulledWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -52,25 +51,25 @@ impl Write for PulledWriter {
 
 impl StickFs for Pulled {
     fn list(&mut self, dir: &str) -> Result<Vec<Entry>> {
-        if self.left.get() == 0 {
+        if self.left.load(Ordering::Relaxed) == 0 {
             step(&self.left)?;
         }
         self.inner.list(dir)
     }
 
-    fn read(&mut self, path: &str) -> Result<Box<dyn Read>> {
+    fn read(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
         step(&self.left)?;
         self.inner.read(path)
     }
 
-    fn reread(&mut self, path: &str) -> Result<Box<dyn Read>> {
+    fn reread(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
         step(&self.left)?;
         self.inner.reread(path)
     }
 
-    fn create_hidden(&mut self, path: &str, size: u64) -> Result<Box<dyn Write>> {
+    fn create_hidden(&mut self, path: &str, size: u64) -> Result<Box<dyn Write + Send>> {
         step(&self.left)?;
-        Ok(Box::new(PulledWriter(self.inner.create_hidden(path, size)?, Rc::clone(&self.left))))
+        Ok(Box::new(PulledWriter(self.inner.create_hidden(path, size)?, Arc::clone(&self.left))))
     }
 
     fn hide(&mut self, path: &str) -> Result<()> {
@@ -151,7 +150,7 @@ fn fail_at_every_step(make: fn() -> Stick, rules: &PublishRules) {
         let backups = [backup(1), backup(2), backup(3), backup(4)];
         stick.publish(&backups[0], rules).unwrap();
         stick.publish(&backups[1], rules).unwrap();
-        let pulled = &mut Pulled { inner: stick.open(), left: Rc::new(Cell::new(n)) };
+        let pulled = &mut Pulled { inner: stick.open(), left: Arc::new(AtomicUsize::new(n)) };
         let result = publish(pulled, &backups[2].outgoing(), rules, &quiet());
         let when = format!("pulled at step {n}");
         let all: Vec<&Backup> = backups.iter().collect();
@@ -192,7 +191,7 @@ fn decided() -> (Stick, [Backup; 3]) {
     for n in 0.. {
         let stick = Stick::folder();
         stick.publish(&backups[0], &PublishRules::default()).unwrap();
-        let pulled = &mut Pulled { inner: stick.open(), left: Rc::new(Cell::new(n)) };
+        let pulled = &mut Pulled { inner: stick.open(), left: Arc::new(AtomicUsize::new(n)) };
         let _ = publish(pulled, &backups[1].outgoing(), &PublishRules::default(), &quiet());
         let seen = stick.in_sight();
         if seen.contains(&PART.to_owned()) && seen.iter().any(|path| path.ends_with("20261102T200000Z.json")) {

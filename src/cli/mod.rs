@@ -1,1 +1,194 @@
-//! (room to come)
+//! The command line: one thin file per verb. The only room that writes to the terminal.
+
+mod backup;
+mod check;
+mod config;
+mod dump;
+mod init;
+mod list;
+mod load;
+mod manual;
+mod recover;
+mod restore;
+mod say;
+mod screen;
+mod status;
+mod stick;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::host::signals;
+use crate::job::Site;
+use crate::lang::Lang;
+use crate::model::Cancel;
+use screen::Screen;
+
+const AFTER_HELP: &str = "\
+Examples:
+  tillstick init                                 make a configuration by answering questions
+  tillstick backup                               back up every configured source
+  tillstick backup --stick /dev/sdb              ... and copy it to a stick
+  tillstick list                                 the backups that are there
+  tillstick restore 20261122T200002Z --into new.db
+  tillstick recover /dev/sdb                     a fresh box gets everything back from a stick
+  tillstick dump sqlite:kasse.db -o kasse.sql.gz   without any configuration
+
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage or configuration; nothing was started
+  3  partly: the backup was made, and some of its copies failed";
+
+/// Backs a till's database up onto a USB stick, and proves that it can be read back.
+#[derive(Debug, Parser)]
+#[command(name = "tillstick", version, after_long_help = AFTER_HELP, after_help = "`tillstick --help` shows examples.")]
+pub struct Cli {
+    /// The configuration file; `conf.d/*.toml` beside it is read too.
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/tillstick/tillstick.toml")]
+    config: PathBuf,
+    /// Print the result as one JSON document, and progress as JSON lines on stderr.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print errors only.
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Log what is done and decided; twice for more.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a commented configuration, by questions or by flags.
+    Init(init::Args),
+    /// Check, show or explain the configuration.
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Back up every source, and copy the backup to a stick.
+    Backup(backup::Args),
+    /// List the backups that are there.
+    List(list::Args),
+    /// Check that backups are what they were, and with a drill that they restore.
+    Check(check::Args),
+    /// Make a database of a backup again.
+    Restore(restore::Args),
+    /// Get a fresh box's database and configuration back from a stick.
+    Recover(recover::Args),
+    /// Show how this box stands.
+    Status(status::Args),
+    /// Look at a stick.
+    #[command(subcommand)]
+    Stick(stick::Verb),
+    /// Dump a database into a .sql.gz; needs no configuration.
+    Dump(dump::Args),
+    /// Load a .sql.gz into a new database; needs no configuration.
+    Load(load::Args),
+    /// Print the shell completions.
+    Completions(manual::Completions),
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
+}
+
+/// How a verb ended when it did not fail.
+enum Exit {
+    Done,
+    Partly,
+    Failed,
+}
+
+/// What every verb is handed.
+struct Context {
+    config: PathBuf,
+    screen: Screen,
+    cancel: Cancel,
+}
+
+impl Context {
+    fn config(&self) -> Result<Config> {
+        let loaded = crate::config::load(&self.config)?;
+        for file in &loaded.files {
+            log::info!("read {file:?}");
+        }
+        Ok(loaded.config)
+    }
+
+    fn site(&self) -> Result<Site> {
+        Site::open(self.config()?)
+    }
+
+    fn run(&self) -> crate::model::Run<'_> {
+        crate::model::Run { monitor: &self.screen, cancel: &self.cancel }
+    }
+}
+
+/// Parses the command line, runs the verb and gives the exit code of its end.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.verbose);
+    let context = Context { config: cli.config, screen: Screen::new(cli.json, cli.quiet), cancel: Cancel::default() };
+    let ended = signals::cancel_on_signals(&context.cancel).and_then(|()| run(&context, cli.verb));
+    context.screen.finish();
+    match ended {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Partly) => ExitCode::from(3),
+        Ok(Exit::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            context.screen.error(&error);
+            exit_code(&error)
+        }
+    }
+}
+
+fn run(context: &Context, verb: Verb) -> Result<Exit> {
+    match verb {
+        Verb::Init(args) => init::run(context, args),
+        Verb::Config(verb) => config::run(context, &verb),
+        Verb::Backup(args) => backup::run(context, args),
+        Verb::List(args) => list::run(context, args),
+        Verb::Check(args) => check::run(context, &args),
+        Verb::Restore(args) => restore::run(context, args),
+        Verb::Recover(args) => recover::run(context, args),
+        Verb::Status(args) => status::run(context, args),
+        Verb::Stick(verb) => stick::run(context, verb),
+        Verb::Dump(args) => dump::run(context, &args),
+        Verb::Load(args) => load::run(context, &args),
+        Verb::Completions(args) => manual::completions(context, args),
+        Verb::Man => manual::page(context),
+    }
+}
+
+fn exit_code(error: &Error) -> ExitCode {
+    match error.kind() {
+        Kind::Usage | Kind::Config => ExitCode::from(2),
+        Kind::Partly => ExitCode::from(3),
+        // What a shell expects of a program that a signal ended.
+        Kind::Cancelled => ExitCode::from(signals::received().map_or(1, |signal| 128 + signal as u8)),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => log::LevelFilter::Warn,
+        1 => log::LevelFilter::Info,
+        _ => log::LevelFilter::Debug,
+    };
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(log::LevelFilter::Warn).filter_module("tillstick", level).parse_default_env().init();
+}
+
+/// The language of the shop, as far as it is known before a configuration is.
+fn lang_of_environment() -> Lang {
+    let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
+    set.and_then(|text| text.get(..2).and_then(|code| code.parse().ok())).unwrap_or_default()
+}

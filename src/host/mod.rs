@@ -5,6 +5,7 @@ pub mod block;
 pub mod durable;
 pub mod entropy;
 pub mod fat_attr;
+pub mod in_use;
 pub mod lock;
 pub mod signals;
 pub mod space;

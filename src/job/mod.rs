@@ -1,1 +1,18 @@
-//! (room to come)
+//! The stories, to be read top to bottom. Only here do the rooms meet.
+
+pub mod backup;
+pub mod check;
+pub mod copy;
+pub mod list;
+pub mod plumbing;
+pub mod recover;
+pub mod restore;
+pub mod stick_report;
+
+mod artifact;
+mod drill;
+mod site;
+mod stick;
+
+pub use site::Site;
+pub use stick::StickAt;

@@ -34,6 +34,9 @@ pub struct Manifest {
     pub clock_trusted: bool,
     /// The program and its version.
     pub tool: String,
+    /// The configuration in force, as `tillstick.toml` says it: what a recovery puts back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
     /// One entry for each artifact.
     pub artifacts: Vec<ArtifactFacts>,
 }
@@ -170,6 +173,7 @@ mod tests {
             finished: "2026-11-22T20:00:05Z".parse().unwrap(),
             clock_trusted: true,
             tool: "tillstick 0.1.0".into(),
+            config: None,
             artifacts: vec![ArtifactFacts {
                 name: "104711_kasse.sql.gz".to_owned().try_into().unwrap(),
                 source: "kasse".parse().unwrap(),

@@ -29,14 +29,30 @@ pub enum Stage {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 pub enum Event {
-    /// A stage begins, on the object `what`; `total` bytes are expected (0: not known).
-    Begin { stage: Stage, what: String, total: u64 },
-    /// So many bytes of the current stage are done.
-    Progress { done: u64 },
+    /// A stage begins.
+    Begin {
+        /// Which one.
+        stage: Stage,
+        /// On which object.
+        what: String,
+        /// How many bytes are expected; 0 when that is not known.
+        total: u64,
+    },
+    /// The current stage has come so far.
+    Progress {
+        /// How many bytes are done.
+        done: u64,
+    },
     /// The current stage is over.
-    End { stage: Stage },
+    End {
+        /// Which one it was.
+        stage: Stage,
+    },
     /// Something a person should know although the run goes on.
-    Warning { message: String },
+    Warning {
+        /// It, in one line.
+        message: String,
+    },
 }
 
 /// Somebody who wants to know how a run is going. Called from worker threads; must be quick and must not fail.

@@ -1,8 +1,8 @@
-//! Which backups on a stick make room for a new one, and which are more than were asked for. Pure.
+//! Which backups on a stick or in the primary make room for a new one, and which are more than were asked for.
 
 use crate::model::BackupId;
 
-/// What the decision needs to know of one backup on the stick.
+/// What the decision needs to know of one backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     /// Its id.
@@ -11,13 +11,15 @@ pub struct Held {
     pub size: u64,
     /// Whether all its files are there.
     pub complete: bool,
+    /// Whether even the last good one may go: the place is but a spool, and a verified copy is elsewhere.
+    pub spare: bool,
 }
 
 /// A backup that is to go, with the reason.
 pub type Freed = (BackupId, String);
 
 /// The backups to free, oldest first and no more than needed, so that `needed` bytes fit into `free` and into what they
-/// leave. The newest backup and the newest complete one always stay.
+/// leave. The newest backup and the newest complete one stay unless they are spare.
 ///
 /// # Errors
 /// The room there would be, in bytes, when even all that may go does not suffice.
@@ -48,8 +50,10 @@ pub fn beyond(held: &[Held], keep: usize) -> Vec<Freed> {
 fn may_go(held: &[Held]) -> Vec<&Held> {
     let newest = held.iter().map(|backup| &backup.id).max();
     let proven = held.iter().filter(|backup| backup.complete).map(|backup| &backup.id).max();
-    let mut rest: Vec<&Held> =
-        held.iter().filter(|backup| Some(&backup.id) != newest && Some(&backup.id) != proven).collect();
+    let mut rest: Vec<&Held> = held
+        .iter()
+        .filter(|backup| backup.spare || (Some(&backup.id) != newest && Some(&backup.id) != proven))
+        .collect();
     rest.sort_by(|a, b| a.id.cmp(&b.id));
     rest
 }
@@ -59,7 +63,7 @@ mod tests {
     use super::*;
 
     fn held(day: u8, size: u64, complete: bool) -> Held {
-        Held { id: id(day), size, complete }
+        Held { id: id(day), size, complete, spare: false }
     }
 
     fn id(day: u8) -> BackupId {
@@ -86,6 +90,13 @@ mod tests {
         assert_eq!(make_room(&stick, 10, 0).map(ids), Ok(vec![id(2)]));
         assert_eq!(beyond(&stick, 1), vec![]);
         assert_eq!(make_room(&[], 1, 0), Err(0));
+    }
+
+    #[test]
+    fn a_spool_gives_its_last_one_up_when_a_verified_copy_is_elsewhere() {
+        let spare = Held { spare: true, ..held(1, 10, true) };
+        assert_eq!(make_room(&[spare], 12, 5).map(ids), Ok(vec![id(1)]));
+        assert_eq!(make_room(&[held(1, 10, true)], 12, 5), Err(5));
     }
 
     #[test]

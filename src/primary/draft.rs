@@ -30,6 +30,11 @@ impl Draft {
         Ok(Self { dir, id, min_free, finished: false })
     }
 
+    /// The folder; also the place for temporary copies, which vanish with it or are removed by their maker.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Where an artifact of this draft lies.
     pub fn path(&self, name: &ArtifactName) -> PathBuf {
         self.dir.join(name.as_str())

@@ -1,12 +1,8 @@
 //! The content of files on FAT: read from and written to their clusters in long runs, with bounded memory.
 
-use std::cell::RefCell;
 use std::io::{self, Read, Write};
-use std::rc::Rc;
 
-use super::overlay::Overlay;
-
-pub(super) type SharedOverlay = Rc<RefCell<Overlay>>;
+use super::overlay::{Overlay, SharedOverlay};
 
 /// The longest run that is read or written at once, in bytes.
 const RUN_MAX: u64 = 1 << 20;
@@ -59,13 +55,13 @@ pub(super) struct ChainReader {
 
 impl ChainReader {
     pub(super) fn new(overlay: &SharedOverlay, start: u32, size: u64) -> Self {
-        Self { overlay: Rc::clone(overlay), runs: Runs::new(start, size), run: (0, 0) }
+        Self { overlay: overlay.clone(), runs: Runs::new(start, size), run: (0, 0) }
     }
 }
 
 impl Read for ChainReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut overlay = self.overlay.borrow_mut();
+        let mut overlay = self.overlay.lock();
         if self.run.1 == 0 {
             match self.runs.take(&mut overlay)? {
                 Some(run) => self.run = run,
@@ -89,12 +85,12 @@ pub(super) struct ChainWriter {
 
 impl ChainWriter {
     pub(super) fn new(overlay: &SharedOverlay, start: u32, size: u64) -> Self {
-        Self { overlay: Rc::clone(overlay), runs: Runs::new(start, size), run: (0, 0), filled: Vec::new() }
+        Self { overlay: overlay.clone(), runs: Runs::new(start, size), run: (0, 0), filled: Vec::new() }
     }
 
     /// Writes what is filled, to whole sectors: what lies behind a file's end in its last sector is nobody's.
     fn spill(&mut self) -> io::Result<()> {
-        let mut overlay = self.overlay.borrow_mut();
+        let mut overlay = self.overlay.lock();
         let sector = overlay.geometry.sector as usize;
         let is_end = self.filled.len() as u64 == self.run.1;
         let len = if is_end { self.filled.len() } else { self.filled.len() / sector * sector };
@@ -113,7 +109,7 @@ impl ChainWriter {
 impl Write for ChainWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.run.1 == 0 {
-            match self.runs.take(&mut self.overlay.borrow_mut())? {
+            match self.runs.take(&mut self.overlay.lock())? {
                 Some(run) => self.run = run,
                 None => return Ok(0),
             }
@@ -128,6 +124,6 @@ impl Write for ChainWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         self.spill()?;
-        self.overlay.borrow_mut().medium.flush()
+        self.overlay.lock().medium.flush()
     }
 }

@@ -123,13 +123,13 @@ const FLUSH_LEN_MAX: u64 = 64 << 20;
 
 /// Flushes as often as the stick's measured speed asks for.
 struct Paced {
-    writer: Box<dyn Write>,
+    writer: Box<dyn Write + Send>,
     waiting: u64,
     every: u64,
 }
 
 impl Paced {
-    fn new(writer: Box<dyn Write>) -> Self {
+    fn new(writer: Box<dyn Write + Send>) -> Self {
         Self { writer, waiting: 0, every: 4 * FLUSH_LEN_MIN }
     }
 

@@ -162,12 +162,12 @@ impl StickFs for Folder {
         self.entries(dir).context(|| format!("cannot list {dir:?} in {:?}", self.root))
     }
 
-    fn read(&mut self, path: &str) -> Result<Box<dyn Read>> {
+    fn read(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
         let file = self.open(path).context(|| format!("cannot read {path:?} in {:?}", self.root))?;
         Ok(Box::new(file))
     }
 
-    fn reread(&mut self, path: &str) -> Result<Box<dyn Read>> {
+    fn reread(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
         let uncached = || -> io::Result<File> {
             let file = self.open(path)?;
             // Only clean pages can be dropped.
@@ -178,7 +178,7 @@ impl StickFs for Folder {
         Ok(Box::new(uncached().context(|| format!("cannot reread {path:?} in {:?}", self.root))?))
     }
 
-    fn create_hidden(&mut self, path: &str, size: u64) -> Result<Box<dyn Write>> {
+    fn create_hidden(&mut self, path: &str, size: u64) -> Result<Box<dyn Write + Send>> {
         let file = self.create(path, size).context(|| format!("cannot make {path:?} in {:?}", self.root))?;
         Ok(Box::new(Synced(file)))
     }

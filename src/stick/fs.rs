@@ -39,14 +39,14 @@ pub trait StickFs {
     fn list(&mut self, dir: &str) -> Result<Vec<Entry>>;
 
     /// Reads a file.
-    fn read(&mut self, path: &str) -> Result<Box<dyn Read>>;
+    fn read(&mut self, path: &str) -> Result<Box<dyn Read + Send>>;
 
     /// Reads a file from the medium itself, past every cache that we know of.
-    fn reread(&mut self, path: &str) -> Result<Box<dyn Read>>;
+    fn reread(&mut self, path: &str) -> Result<Box<dyn Read + Send>>;
 
     /// Makes a hidden file of `size` bytes, with room for all of it, and gives what fills it from its beginning.
     /// `flush` makes durable what was written so far. Fails when the name is taken or the room does not suffice.
-    fn create_hidden(&mut self, path: &str, size: u64) -> Result<Box<dyn Write>>;
+    fn create_hidden(&mut self, path: &str, size: u64) -> Result<Box<dyn Write + Send>>;
 
     /// Takes a file out of sight.
     fn hide(&mut self, path: &str) -> Result<()>;

@@ -155,7 +155,7 @@ fn read_manifests(fs: &mut dyn StickFs, boxes: &mut [BoxFolder]) -> Result<()> {
 }
 
 /// Reads a file that is known to be small.
-pub(super) fn read_small(reader: Box<dyn Read>, size: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_small(reader: Box<dyn Read + Send>, size: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(size).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -271,7 +271,7 @@ pub(super) fn to_stored(generation: &Generation) -> Stored {
 }
 
 /// Reads an artifact from the stick, its pieces joined.
-pub fn open_artifact(fs: &mut dyn StickFs, stored: &Stored, name: &ArtifactName) -> Result<Box<dyn Read>> {
+pub fn open_artifact(fs: &mut dyn StickFs, stored: &Stored, name: &ArtifactName) -> Result<Box<dyn Read + Send>> {
     let missing =
         || Error::new(Kind::Missing, format!("the backup {} has no file {name} on the stick", stored.manifest.id));
     let index = stored.manifest.artifacts.iter().position(|artifact| artifact.name == *name).ok_or_else(missing)?;
@@ -279,8 +279,8 @@ pub fn open_artifact(fs: &mut dyn StickFs, stored: &Stored, name: &ArtifactName)
     join(paths, |path| fs.read(path))
 }
 
-fn join(paths: &[String], mut open: impl FnMut(&str) -> Result<Box<dyn Read>>) -> Result<Box<dyn Read>> {
-    let mut joined: Box<dyn Read> = Box::new(io::empty());
+fn join(paths: &[String], mut open: impl FnMut(&str) -> Result<Box<dyn Read + Send>>) -> Result<Box<dyn Read + Send>> {
+    let mut joined: Box<dyn Read + Send> = Box::new(io::empty());
     for path in paths {
         joined = Box::new(joined.chain(open(path)?));
     }
@@ -316,7 +316,7 @@ pub(super) fn matches(fs: &mut dyn StickFs, artifact: &ArtifactFacts, paths: &[S
 }
 
 /// The length and SHA-256 of what a reader gives; `before` bytes of the stage were done already.
-pub(super) fn hash(mut reader: Box<dyn Read>, before: u64, run: &Run) -> Result<(u64, String)> {
+pub(super) fn hash(mut reader: Box<dyn Read + Send>, before: u64, run: &Run) -> Result<(u64, String)> {
     let (mut buf, mut hasher, mut size) = (vec![0; READ_LEN], Sha256::new(), 0);
     loop {
         let len = reader.read(&mut buf).context(|| "cannot read on".to_owned())?;

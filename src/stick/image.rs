@@ -3,19 +3,17 @@
 //! `fatfs` makes entries, names, folders and chains of clusters, all of it in the [`Overlay`]; attributes, which it
 //! cannot set, the order of a rename, and the content of files are done here.
 
-use std::cell::RefCell;
 use std::io::{self, Read, Write};
-use std::rc::Rc;
 
 use fatfs::{FileSystem, FsOptions};
 
 use super::Volume;
-use super::chain::{ChainReader, ChainWriter, SharedOverlay};
+use super::chain::{ChainReader, ChainWriter};
 use super::fs::{Entry, StickFs};
 use super::geometry::Geometry;
 use super::layout;
 use super::medium::{FileMedium, Medium};
-use super::overlay::{Handle, Order, Overlay};
+use super::overlay::{Handle, Order, Overlay, SharedOverlay};
 use super::stamp::Stamp;
 use super::walker::{self, ATTR_AT, Found, HIDDEN};
 use crate::error::{Context, Error, Kind, Result};
@@ -38,8 +36,8 @@ pub fn open_medium(mut medium: Box<dyn Medium>, size: u64, writable: bool) -> Re
     medium.read_at(0, &mut boot).context(|| "cannot read the boot sector".to_owned())?;
     let geometry = Geometry::parse(&boot, size)?;
     let unit = geometry.cluster;
-    let overlay = Rc::new(RefCell::new(Overlay::new(medium, geometry)?));
-    let handle = Handle { overlay: Rc::clone(&overlay), pos: 0 };
+    let overlay = SharedOverlay::new(Overlay::new(medium, geometry)?);
+    let handle = Handle { overlay: overlay.clone(), pos: 0 };
     let fat = FileSystem::new(handle, FsOptions::new().time_provider(&Stamp))
         .context(|| "cannot use the file system".to_owned())?;
     Ok(Box::new(Image { fat, overlay, unit, writable }))
@@ -56,7 +54,7 @@ struct Image {
 impl Image {
     /// The entries of a folder, or `None` when there is no such folder.
     fn folder(&self, dir: &str) -> io::Result<Option<Vec<Found>>> {
-        let mut overlay = self.overlay.borrow_mut();
+        let mut overlay = self.overlay.lock();
         let root = overlay.geometry.root;
         let mut found = walker::folder(&mut overlay, root)?;
         for name in dir.split('/').filter(|name| !name.is_empty()) {
@@ -89,7 +87,7 @@ impl Image {
 
     /// The sectors of an entry, the one that counts last.
     fn sectors(&self, found: &Found) -> Vec<u64> {
-        let overlay = self.overlay.borrow();
+        let overlay = self.overlay.lock();
         let mut sectors: Vec<u64> = found.slots.iter().map(|slot| overlay.geometry.sector_of(*slot)).collect();
         sectors.dedup();
         sectors
@@ -102,7 +100,7 @@ impl Image {
         }
         let result = change();
         if result.is_err() {
-            self.overlay.borrow_mut().abandon();
+            self.overlay.lock().abandon();
         }
         result.context(what)
     }
@@ -114,7 +112,7 @@ impl Image {
         if attributes == found.attributes {
             return Ok(());
         }
-        let mut overlay = self.overlay.borrow_mut();
+        let mut overlay = self.overlay.lock();
         overlay.patch(found.slot() + ATTR_AT, &[attributes])?;
         let sector = overlay.geometry.sector_of(found.slot());
         overlay.commit(Order::Adding(&[sector]))
@@ -123,24 +121,24 @@ impl Image {
     /// Makes a hidden entry with a chain for `size` bytes.
     fn allocate(&self, path: &str, size: u64) -> io::Result<Found> {
         self.must_be_new(path)?;
-        let free = self.overlay.borrow_mut().free_clusters()? * self.unit;
+        let free = self.overlay.lock().free_clusters()? * self.unit;
         if size > free {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let root = self.fat.root_dir();
         let mut file = root.create_file(path)?;
-        self.overlay.borrow_mut().allocating = true;
+        self.overlay.lock().allocating = true;
         let (zeros, mut left) = (vec![0; self.unit as usize], size);
         while left > 0 {
             left -= file.write(&zeros[..left.min(self.unit) as usize])? as u64;
         }
-        self.overlay.borrow_mut().allocating = false;
+        self.overlay.lock().allocating = false;
         file.flush()?;
         drop(file);
         let found = self.get(path)?;
-        self.overlay.borrow_mut().patch(found.slot() + ATTR_AT, &[found.attributes | HIDDEN])?;
+        self.overlay.lock().patch(found.slot() + ATTR_AT, &[found.attributes | HIDDEN])?;
         let sectors = self.sectors(&found);
-        self.overlay.borrow_mut().commit(Order::Adding(&sectors))?;
+        self.overlay.lock().commit(Order::Adding(&sectors))?;
         Ok(found)
     }
 
@@ -151,7 +149,7 @@ impl Image {
         self.fat.root_dir().create_file(to)?;
         let new = self.get(to)?;
         let (old_sectors, new_sectors) = (self.sectors(&old), self.sectors(&new));
-        let mut overlay = self.overlay.borrow_mut();
+        let mut overlay = self.overlay.lock();
         let mut slot = [0; walker::SLOT];
         overlay.read(old.slot(), &mut slot)?;
         overlay.patch(new.slot() + ATTR_AT, &slot[11..12])?;
@@ -171,7 +169,7 @@ impl Image {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
         let counts_first: Vec<u64> = self.sectors(&found).into_iter().rev().collect();
-        let mut overlay = self.overlay.borrow_mut();
+        let mut overlay = self.overlay.lock();
         delete_slots(&mut overlay, &found)?;
         // The clusters of a damaged chain may be somebody else's: better lost than freed.
         if free && is_sound(&mut overlay, &found)? {
@@ -180,7 +178,7 @@ impl Image {
         overlay.commit(Order::Removing(&counts_first))
     }
 
-    fn open(&self, path: &str) -> io::Result<Box<dyn Read>> {
+    fn open(&self, path: &str) -> io::Result<Box<dyn Read + Send>> {
         let found = self.get(path)?;
         Ok(Box::new(ChainReader::new(&self.overlay, found.start, u64::from(found.size))))
     }
@@ -241,16 +239,16 @@ impl StickFs for Image {
         Ok(found.unwrap_or_default().into_iter().map(entry).collect())
     }
 
-    fn read(&mut self, path: &str) -> Result<Box<dyn Read>> {
+    fn read(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
         self.open(path).context(|| format!("cannot read {path:?} on the stick"))
     }
 
-    fn reread(&mut self, path: &str) -> Result<Box<dyn Read>> {
-        self.overlay.borrow_mut().forget().context(|| format!("cannot reread {path:?} from the stick"))?;
+    fn reread(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
+        self.overlay.lock().forget().context(|| format!("cannot reread {path:?} from the stick"))?;
         self.read(path)
     }
 
-    fn create_hidden(&mut self, path: &str, size: u64) -> Result<Box<dyn Write>> {
+    fn create_hidden(&mut self, path: &str, size: u64) -> Result<Box<dyn Write + Send>> {
         let found = self.change(|| format!("cannot make {path:?} on the stick"), || self.allocate(path, size))?;
         Ok(Box::new(ChainWriter::new(&self.overlay, found.start, size)))
     }
@@ -291,15 +289,15 @@ impl StickFs for Image {
                     "" => 0,
                     dir => self.get(dir)?.start,
                 };
-                write_dots(&mut self.overlay.borrow_mut(), &found, parent)?;
+                write_dots(&mut self.overlay.lock(), &found, parent)?;
                 let sectors = self.sectors(&found);
-                self.overlay.borrow_mut().commit(Order::Adding(&sectors))
+                self.overlay.lock().commit(Order::Adding(&sectors))
             },
         )
     }
 
     fn free(&mut self) -> Result<u64> {
-        let clusters = self.overlay.borrow_mut().free_clusters();
+        let clusters = self.overlay.lock().free_clusters();
         Ok(clusters.context(|| "cannot count the stick's free clusters".to_owned())? * self.unit)
     }
 
@@ -312,6 +310,6 @@ impl StickFs for Image {
     }
 
     fn sync(&mut self) -> Result<()> {
-        self.overlay.borrow_mut().put_away().context(|| "cannot bring everything to the stick".to_owned())
+        self.overlay.lock().put_away().context(|| "cannot bring everything to the stick".to_owned())
     }
 }

@@ -10,7 +10,7 @@ use super::Volume;
 use crate::error::{Context, Result};
 
 /// Where the sectors of one volume go. Positions are bytes from the volume's start.
-pub trait Medium {
+pub trait Medium: Send {
     /// Fills `buf` from `pos` on.
     fn read_at(&mut self, pos: u64, buf: &mut [u8]) -> io::Result<()>;
 

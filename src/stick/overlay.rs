@@ -4,10 +4,9 @@
 //! [`commit`](Overlay::commit) brings them to the medium in the order that a pulled stick survives. The content of files
 //! does not pass through here: it is written to its clusters directly.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::geometry::{DIRTY, DIRTY_AT, Geometry};
 use super::medium::Medium;
@@ -351,15 +350,30 @@ fn repair_info(info: &mut [u8], clusters: u32) {
     info[508..512].copy_from_slice(&[0, 0, 0x55, 0xaa]);
 }
 
+/// The overlay, shared by the file system and the files that are open on it; they may be used on other threads.
+#[derive(Clone)]
+pub(super) struct SharedOverlay(Arc<Mutex<Overlay>>);
+
+impl SharedOverlay {
+    pub(super) fn new(overlay: Overlay) -> Self {
+        Self(Arc::new(Mutex::new(overlay)))
+    }
+
+    /// The overlay for one step; never held across another call of this.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Overlay> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What `fatfs` takes for a disk.
 pub(super) struct Handle {
-    pub(super) overlay: Rc<RefCell<Overlay>>,
+    pub(super) overlay: SharedOverlay,
     pub(super) pos: u64,
 }
 
 impl Read for Handle {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.overlay.borrow_mut().read(self.pos, buf)?;
+        self.overlay.lock().read(self.pos, buf)?;
         self.pos += buf.len() as u64;
         Ok(buf.len())
     }
@@ -367,7 +381,7 @@ impl Read for Handle {
 
 impl Write for Handle {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.overlay.borrow_mut().write(self.pos, bytes)?;
+        self.overlay.lock().write(self.pos, bytes)?;
         self.pos += bytes.len() as u64;
         Ok(bytes.len())
     }

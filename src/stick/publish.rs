@@ -271,7 +271,12 @@ fn held(folder: &BoxFolder, unit: u64) -> Vec<Held> {
         let pieces: u64 = held.pieces().map(|piece| piece.size.next_multiple_of(unit)).sum();
         pieces + (held.bytes.len() as u64).next_multiple_of(unit)
     };
-    let one = |held: &Generation| Held { id: held.id().clone(), size: room(held), complete: held.is_complete() };
+    let one = |held: &Generation| Held {
+        id: held.id().clone(),
+        size: room(held),
+        complete: held.is_complete(),
+        spare: false,
+    };
     folder.generations.iter().map(one).collect()
 }
 

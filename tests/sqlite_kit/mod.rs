@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use tillstick::error::Result;
 use tillstick::model::{Cancel, Quiet, Run, Sink, SourceFacts};
+use tillstick::source::Source;
 use tillstick::source::sqlite::{END_MARK, Sqlite};
 
 /// A folder with a database in it, and a spool.

@@ -60,6 +60,7 @@ impl Backup {
             box_name: box_name.parse().unwrap(),
             box_id: hex(box_name.as_bytes())[..32].to_owned(),
             clock_trusted: true,
+            config: None,
             tool: "tillstick test".into(),
             artifacts: facts.collect(),
         };

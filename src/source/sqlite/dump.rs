@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::END_MARK;
 use super::open;
 use super::out::Out;
 use super::raw::RowsError;
@@ -20,11 +21,8 @@ use super::virt::{Content, Virtual};
 use crate::error::{Error, Result};
 use crate::model::{Run, Sink, SourceFacts, TableRows};
 
-/// The last line of a complete dump.
-pub const END_MARK: &str = "-- tillstick: end of dump";
-
 const HEAD: &str = "\
--- SQL dump of an SQLite database, made by tillstick. To load it into a new database:
+-- tillstick: SQL dump of an SQLite database. To load it into a new database:
 --   sqlite3 new.db < dump.sql";
 
 /// Writes the database that `db` sees, which is in a read transaction, to `sink`. `path` names it in errors.

@@ -6,9 +6,10 @@
 
 mod copy;
 mod dump;
-pub mod load;
+mod load;
 mod open;
 mod out;
+mod place;
 mod raw;
 mod recover;
 mod rows;
@@ -21,12 +22,20 @@ mod virt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use dump::END_MARK;
-pub(crate) use open::describe;
+pub use load::{Loaded, Options as LoadOptions, load};
+use open::describe;
+pub use place::Place;
 use schema::Pages;
 
+use super::Source;
 use crate::error::Result;
 use crate::model::{Cancel, Quiet, Run, Sink, SourceFacts, Stage};
+
+/// How the first line of our own dumps begins. Such a text is complete only with [`END_MARK`] as its last line.
+pub const HEADER_PREFIX: &str = "-- tillstick";
+
+/// The last line of our own dumps.
+pub const END_MARK: &str = "-- tillstick: end of dump";
 
 /// One SQLite database, read where it is.
 #[derive(Debug, Clone)]
@@ -44,9 +53,9 @@ pub struct Sqlite {
 /// Bytes of text for a byte of database in use: measured on tills' databases between 0.9 and 1.4.
 const TEXT_PER_BYTE: (u64, u64) = (135, 100);
 
-impl Sqlite {
-    /// About how many bytes of text a dump will give. Reads one page.
-    pub fn estimate(&self) -> Result<u64> {
+impl Source for Sqlite {
+    /// Reads one page.
+    fn estimate(&self) -> Result<u64> {
         let cancel = Cancel::default();
         let run = Run { monitor: &Quiet, cancel: &cancel };
         let real = open::locate(&self.path)?;
@@ -62,9 +71,8 @@ impl Sqlite {
         }
     }
 
-    /// Writes the whole database to `sink`, as it is at one moment, while others go on writing to it. Neither the
-    /// database nor its journals are changed; in WAL mode SQLite may leave the -wal and -shm files beside it.
-    pub fn dump(&self, sink: &mut dyn Sink, run: &Run) -> Result<SourceFacts> {
+    /// In WAL mode SQLite may leave the -wal and -shm files beside the database.
+    fn dump(&self, sink: &mut dyn Sink, run: &Run) -> Result<SourceFacts> {
         let snapshot = snapshot::take(self, run)?;
         let explain = |error| describe(error, &self.path);
         open::stop_when_cancelled(&snapshot.db, run.cancel).map_err(explain)?;

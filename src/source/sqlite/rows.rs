@@ -10,9 +10,12 @@ use super::schema::{Rowid, Table};
 use super::text::{Literals, quoted};
 use crate::error::Result;
 
-/// An INSERT takes rows until its text has so many bytes: enough that its head costs nothing, little enough that a
-/// reader needs no memory to speak of.
-const STATEMENT: usize = 4 << 10;
+/// An INSERT ends after a row whose key says so, one in so many: enough rows that its head costs nothing. Where it ends
+/// depends on the rows alone, so that a row that comes or goes changes its own statement and no other.
+const ROWS_PER_STATEMENT: u64 = 32;
+
+/// An INSERT of so many bytes ends whatever the keys say, so that a reader needs no memory to speak of.
+const STATEMENT: usize = 16 << 10;
 
 /// The longest statement that SQLite reads unless it was built otherwise, in bytes.
 const SQL_LENGTH_MAX: usize = 1_000_000_000;
@@ -137,11 +140,8 @@ impl TakeRow for Writer<'_, '_> {
     fn take(&mut self, row: &impl Row) -> Result<()> {
         let text = self.out.sink.text();
         match self.statement {
-            Some(begin) if text.len() - begin < STATEMENT => text.extend_from_slice(b",\n("),
-            open => {
-                if open.is_some() {
-                    text.extend_from_slice(b";\n");
-                }
+            Some(_) => text.extend_from_slice(b",\n("),
+            None => {
                 self.statement = Some(text.len());
                 text.extend_from_slice(self.insert);
             }
@@ -161,11 +161,16 @@ impl TakeRow for Writer<'_, '_> {
         text.push(b')');
         self.written.rows += 1;
         self.written.too_long |= text.len() - begin + self.insert.len() > SQL_LENGTH_MAX;
-        if self.out.sink.boundary(key) {
+        let long = self.statement.is_some_and(|begin| text.len() - begin >= STATEMENT);
+        if long || ends_statement(key) {
             self.end_statement();
-            self.out.cut()
-        } else {
-            self.out.run.check()
+            return self.out.boundary(key);
         }
+        self.out.run.check()
     }
+}
+
+/// Whether an INSERT ends after the row with this key. Multiplying spreads keys that count up evenly.
+fn ends_statement(key: u64) -> bool {
+    key.wrapping_mul(0x9e37_79b9_7f4a_7c15) < u64::MAX / ROWS_PER_STATEMENT
 }

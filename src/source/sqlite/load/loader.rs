@@ -3,6 +3,7 @@
 mod rows;
 
 use self::rows::Insert;
+use super::Options;
 use super::bind::{Failure, Prepared};
 use super::guard::{Allowed, Database};
 use super::lex::is_space;
@@ -12,8 +13,8 @@ use super::split::Scanner;
 use super::statement::{self, Statement};
 use super::transaction::Transaction;
 use super::window::Window;
-use super::{END_MARK, HEADER_PREFIX, Options};
 use crate::error::{Error, Kind, Result};
+use crate::source::sqlite::{END_MARK, HEADER_PREFIX};
 
 /// How much of a statement an error repeats, in bytes.
 const SNIPPET: usize = 80;

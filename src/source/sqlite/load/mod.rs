@@ -35,12 +35,6 @@ use self::window::Window;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Run, TableRows};
 
-/// How the first line of our own dumps begins. Such a text is complete only with [`END_MARK`] as its last line.
-pub const HEADER_PREFIX: &str = "-- tillstick";
-
-/// The last line of our own dumps.
-pub const END_MARK: &str = "-- tillstick: end of dump";
-
 /// How to load.
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -1,0 +1,50 @@
+# tillstick: two commands do everything.
+#   make demo   the main job from nothing: a till, a stick, a backup, a restore; ends with what a shop owner wants to see
+#   make test   the tests that a change needs
+# `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+
+.PHONY: help setup demo test lint test-all bench build man completions clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+setup: ## install what building and testing need (Debian packages)
+	@tests/setup.sh
+
+demo: setup ## the main job, from nothing to a proven restore
+	$(CARGO) build --profile quick --locked --bin tillstick --example till
+	@examples/demo.sh
+
+test: setup ## the tests a change needs
+	$(CARGO) test --locked
+
+lint: ## formatting and clippy; warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	shellcheck tests/*.sh examples/*.sh .ci/run
+
+test-all: test lint demo ## everything that CI runs
+
+bench: setup ## speed and memory side by side with what one would use instead; takes about ten minutes
+	$(CARGO) build --release --locked --bin tillstick --example till
+	@dpkg-query -W restic >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends restic; }
+	@python3 benches/dump.py --big 15000000
+
+build: ## the release binary
+	$(CARGO) build --release --locked --bin tillstick
+
+man: build ## the manual page, into target/
+	target/release/tillstick man > target/tillstick.1
+
+completions: build ## bash, zsh and fish completions, into target/completions/
+	mkdir -p target/completions
+	target/release/tillstick completions bash > target/completions/tillstick.bash
+	target/release/tillstick completions zsh > target/completions/_tillstick
+	target/release/tillstick completions fish > target/completions/tillstick.fish
+
+clean: ## remove what was built
+	$(CARGO) clean
+	rm -rf demo-out

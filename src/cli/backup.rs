@@ -1,0 +1,84 @@
+//! `tillstick backup`: the main job.
+
+use std::path::PathBuf;
+
+use super::{Context, Exit, say};
+use crate::error::Result;
+use crate::job::StickAt;
+use crate::job::backup::{Report, backup};
+use crate::lang::Lang;
+
+const EXAMPLES: &str = "\
+Examples:
+  tillstick backup                          into the primary folder
+  tillstick backup --stick /dev/sdb         and onto a stick that is not mounted
+  tillstick backup --stick /media/usb0      and onto a stick that is mounted
+  tillstick backup --stick stick.img        and onto an image of a stick";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Copy the backup to this stick: an image file, a block device, or the folder where it is mounted.
+    #[arg(long, value_name = "PATH")]
+    stick: Option<PathBuf>,
+    /// The stick may be a folder that lies on no block device.
+    #[arg(long, requires = "stick")]
+    plain_folder: bool,
+}
+
+pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
+    let site = context.site()?;
+    let stick = args.stick.map(|path| StickAt { path, plain_folder: args.plain_folder });
+    let report = backup(&site, stick.as_ref(), &context.run())?;
+    let lang = site.config.lang;
+    context.screen.result(&report, |report| lines(report, lang))?;
+    Ok(if report.all_copied() { Exit::Done } else { Exit::Partly })
+}
+
+fn lines(report: &Report, lang: Lang) -> Vec<String> {
+    // The words of the product (T2).
+    let mut lines = vec![format!(
+        "{} {}",
+        lang.pick("Datenbank gesichert.", "Database backed up.", "Base de datos respaldada."),
+        report.id
+    )];
+    for artifact in &report.artifacts {
+        let all = artifact.new_bytes + artifact.reused_bytes;
+        let percent = (artifact.reused_bytes * 100).checked_div(all).unwrap_or(0);
+        lines.push(format!(
+            "  {}  {} of {} text, {} rows, read back; {percent} % reused, {} new",
+            artifact.name,
+            say::size(artifact.size),
+            say::size(artifact.text_size),
+            say::count(artifact.rows),
+            say::size(artifact.new_bytes),
+        ));
+    }
+    for (id, reason) in &report.removed {
+        lines.push(format!("  removed {id}: {reason}"));
+    }
+    for copy in &report.copies {
+        match &copy.error {
+            Some(error) => {
+                let failed =
+                    lang.pick("Der Stick ist NICHT sicher", "the stick is NOT safe", "la memoria NO es segura");
+                lines.push(format!("{failed}: {error}"));
+            }
+            None => {
+                for repaired in &copy.repaired {
+                    lines.push(format!("  repaired on the stick: {repaired}"));
+                }
+                for (id, reason) in &copy.freed {
+                    lines.push(format!("  removed {id} from the stick: {reason}"));
+                }
+                let safe = lang.pick(
+                    "Auf dem Stick und zurückgelesen: er kann abgezogen werden.",
+                    "On the stick and read back: it may be pulled.",
+                    "En la memoria y releída: se puede retirar.",
+                );
+                lines.push(format!("{safe} {} ({})", copy.files.join(", "), say::size(copy.bytes)));
+            }
+        }
+    }
+    lines
+}

@@ -1,0 +1,67 @@
+//! `tillstick check`: are the backups still what they were.
+
+use std::path::{Path, PathBuf};
+
+use super::{Context, Exit};
+use crate::error::Result;
+use crate::job::StickAt;
+use crate::job::check::{self, Finding};
+use crate::model::BackupId;
+
+const EXAMPLES: &str = "\
+Examples:
+  tillstick check                            every backup in the primary: sizes, hashes, the gzip stream, the dump's end
+  tillstick check 20261122T200002Z --drill   and restore it into a scratch database and compare every value
+  tillstick check --stick /dev/sdb           every backup on a stick, read from the medium
+  tillstick check 104711_kasse.sql.gz        a single file";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// A backup's id, or a file.
+    #[arg(value_name = "ID|FILE")]
+    what: Option<String>,
+    /// Check what is on this stick.
+    #[arg(long, value_name = "PATH")]
+    stick: Option<PathBuf>,
+    /// The stick may be a folder that lies on no block device.
+    #[arg(long, requires = "stick")]
+    plain_folder: bool,
+    /// Load each artifact into a scratch database and compare it with what was backed up.
+    #[arg(long)]
+    drill: bool,
+    /// Where scratch databases are made when a stick is drilled.
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    scratch: PathBuf,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let run = context.run();
+    let findings = match (&args.what, &args.stick) {
+        (Some(what), None) if Path::new(what).is_file() => vec![check::file(Path::new(what), &run)?],
+        (what, stick) => {
+            let id = what.as_deref().map(str::parse::<BackupId>).transpose()?;
+            match stick {
+                Some(path) => {
+                    let at = StickAt { path: path.clone(), plain_folder: args.plain_folder };
+                    check::on_stick(&at, id.as_ref(), args.drill.then_some(&*args.scratch), &run)?
+                }
+                None => check::primary(&context.site()?, id.as_ref(), args.drill, &run)?,
+            }
+        }
+    };
+    context.screen.result(&findings, |findings| lines(findings))?;
+    Ok(if findings.iter().all(|finding| finding.problem.is_none()) { Exit::Done } else { Exit::Failed })
+}
+
+fn lines(findings: &[Finding]) -> Vec<String> {
+    if findings.is_empty() {
+        return vec!["there are no backups to check".into()];
+    }
+    let line = |finding: &Finding| {
+        let id = finding.id.as_ref().map(ToString::to_string).unwrap_or_default();
+        let good = if finding.drilled { "restored and equal" } else { "good" };
+        format!("{id}  {}  {}", finding.artifact, finding.problem.as_deref().unwrap_or(good))
+    };
+    findings.iter().map(line).collect()
+}

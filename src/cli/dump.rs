@@ -1,0 +1,131 @@
+//! `tillstick dump`: a database becomes a .sql.gz, without any configuration.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Context, Exit, say};
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::host::durable;
+use crate::job::plumbing;
+use crate::model::TextFacts;
+use crate::pack;
+
+const EXAMPLES: &str = "\
+Examples:
+  tillstick dump sqlite:kasse.db -o kasse.sql.gz
+  tillstick dump sqlite:kasse.db -o new.sql.gz --reuse kasse.sql.gz   only what changed is compressed
+  tillstick dump sqlite:kasse.db -o - | ssh office 'cat > kasse.sql.gz'";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The database: sqlite:PATH.
+    #[arg(value_name = "URL")]
+    url: String,
+    /// The file to write, or - for stdout. Its chunk index is put beside it as FILE.chunks.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// Take over what has not changed since this earlier dump.
+    #[arg(long, value_name = "PREVIOUS")]
+    reuse: Option<PathBuf>,
+    /// How hard to compress.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=8))]
+    level: u8,
+    /// Threads that compress; by default one for each processor, at most four.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
+    threads: Option<u8>,
+}
+
+/// What a dump came to.
+#[derive(Debug, Serialize)]
+struct Report {
+    output: PathBuf,
+    size: u64,
+    text: TextFacts,
+    rows: u64,
+    new_bytes: u64,
+    reused_bytes: u64,
+    warnings: Vec<String>,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let mut options = pack::Options { level: args.level, ..pack::Options::default() };
+    if let Some(threads) = args.threads {
+        options.threads = usize::from(threads);
+    }
+    if args.output == Path::new("-") { to_stdout(context, args, options) } else { to_file(context, args, options) }
+}
+
+fn to_stdout(context: &Context, args: &Args, options: pack::Options) -> Result<Exit> {
+    let stdout = io::stdout();
+    if stdout.is_terminal() {
+        return Err(
+            Error::new(Kind::Usage, "a .sql.gz is nothing for a terminal").help("name a file, or pipe it somewhere")
+        );
+    }
+    let (mut out, _) = plumbing::dump(&args.url, stdout, args.reuse.as_deref(), options, &context.run())?;
+    out.flush().context(|| "cannot write to stdout".into())?;
+    Ok(Exit::Done)
+}
+
+fn to_file(context: &Context, args: &Args, options: pack::Options) -> Result<Exit> {
+    let part = Part::create(&args.output)?;
+    let (file, dumped) = plumbing::dump(&args.url, part.open()?, args.reuse.as_deref(), options, &context.run())?;
+    file.sync_all().context(|| format!("cannot sync {:?}", args.output))?;
+    let index = pack::index_path(&args.output);
+    durable::write(&index, &dumped.packed.index.to_bytes(), 0o600)?;
+    part.publish(&args.output)?;
+    let report = Report {
+        output: args.output.clone(),
+        size: dumped.packed.size,
+        rows: dumped.facts.tables.iter().map(|table| table.rows).sum(),
+        text: dumped.packed.text,
+        new_bytes: dumped.packed.new_bytes,
+        reused_bytes: dumped.packed.reused_bytes,
+        warnings: dumped.facts.warnings,
+    };
+    context.screen.result(&report, |report| {
+        let mut lines = vec![format!(
+            "{}  {} of {} text, {} rows; {} new, {} reused",
+            report.output.display(),
+            say::size(report.size),
+            say::size(report.text.size),
+            say::count(report.rows),
+            say::size(report.new_bytes),
+            say::size(report.reused_bytes),
+        )];
+        lines.extend(report.warnings.iter().map(|warning| format!("  warning: {warning}")));
+        lines
+    })?;
+    Ok(Exit::Done)
+}
+
+/// The output under its temporary name, gone unless it is published.
+struct Part(PathBuf);
+
+impl Part {
+    fn create(output: &Path) -> Result<Self> {
+        if output.is_dir() {
+            return Err(Error::new(Kind::Usage, format!("{output:?} is a folder")).help("name the file to write"));
+        }
+        Ok(Self(durable::part_of(output)))
+    }
+
+    fn open(&self) -> Result<File> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&self.0);
+        file.context(|| format!("cannot create {:?}", self.0))
+    }
+
+    fn publish(&self, output: &Path) -> Result<()> {
+        durable::rename(&self.0, output)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,50 @@
+//! `tillstick list`: the backups in the primary or on a stick.
+
+use std::path::PathBuf;
+
+use super::{Context, Exit, say};
+use crate::error::Result;
+use crate::job::StickAt;
+use crate::job::list::{self, Listed};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// List what is on this stick, of every box; needs no configuration.
+    #[arg(long, value_name = "PATH")]
+    stick: Option<PathBuf>,
+    /// The stick may be a folder that lies on no block device.
+    #[arg(long, requires = "stick")]
+    plain_folder: bool,
+}
+
+pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
+    let listed = match args.stick {
+        Some(path) => list::on_stick(&StickAt { path, plain_folder: args.plain_folder })?,
+        None => list::primary(&context.site()?)?,
+    };
+    context.screen.result(&listed, |listed| match listed.is_empty() {
+        true => vec!["there are no backups yet".to_owned()],
+        false => listed.iter().map(line).collect(),
+    })?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn line(listed: &Listed) -> String {
+    if let Some(problem) = &listed.problem {
+        return format!("{}  CANNOT BE USED: {problem}", listed.id);
+    }
+    let names: Vec<&str> = listed.artifacts.iter().map(|name| name.as_str()).collect();
+    let copies = match listed.copies.len() {
+        0 => String::new(),
+        1 => ", 1 copy".to_owned(),
+        copies => format!(", {copies} copies"),
+    };
+    format!(
+        "{}  {:12}  {:>9}  {:>11} rows  {}{copies}",
+        listed.id,
+        listed.box_name.as_deref().unwrap_or("?"),
+        say::size(listed.size),
+        say::count(listed.rows),
+        names.join(", "),
+    )
+}

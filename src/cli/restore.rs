@@ -1,0 +1,119 @@
+//! `tillstick restore`: an artifact becomes a database again.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use super::{Context, Exit, say};
+use crate::config::{Config, SourceKind};
+use crate::error::{Error, Kind, Result};
+use crate::job::Site;
+use crate::job::restore::{self, Origin, Report};
+use crate::model::{BackupId, FileName};
+
+const EXAMPLES: &str = "\
+Examples:
+  tillstick restore 20261122T200002Z --into /tmp/look.db    beside the database in use
+  tillstick restore 104711_kasse.sql.gz --into new.db       from a file; needs no configuration
+  tillstick restore 20261122T200002Z --in-place             the old database is set aside, not deleted";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// A backup's id, or a .sql.gz or .sql file.
+    #[arg(value_name = "ID|FILE")]
+    what: String,
+    /// Which source of the backup.
+    #[arg(long, value_name = "NAME")]
+    source: Option<FileName>,
+    /// Make a new database here.
+    #[arg(long, value_name = "PATH", required_unless_present = "in_place", conflicts_with = "in_place")]
+    into: Option<PathBuf>,
+    /// Put it in the place of the source's database, which is set aside.
+    #[arg(long)]
+    in_place: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
+    let (site, origin) = match args.what.parse::<BackupId>() {
+        Ok(id) => (Some(context.site()?), Origin::Backup { id, source: args.source.clone() }),
+        Err(_) => (None, Origin::File(PathBuf::from(&args.what))),
+    };
+    let mut chosen = restore::choose(site.as_ref(), &origin)?;
+    let report = match args.into {
+        Some(target) => restore::into(&mut chosen, &target, &context.run())?,
+        None => {
+            let site = match site {
+                Some(site) => site,
+                None => context.site()?,
+            };
+            let source = chosen.facts.as_ref().map(|facts| facts.source.clone()).or(args.source);
+            let database = database_of(&site.config, source)?;
+            agree(context, &args.what, &database, args.yes)?;
+            in_place(&site, &mut chosen, &database, &origin, context)?
+        }
+    };
+    context.screen.result(&report, lines)?;
+    Ok(Exit::Done)
+}
+
+fn in_place(
+    site: &Site,
+    chosen: &mut restore::Chosen,
+    database: &std::path::Path,
+    origin: &Origin,
+    context: &Context,
+) -> Result<Report> {
+    let _lock = site.primary.lock("restore")?;
+    let label = match origin {
+        Origin::Backup { id, .. } => id.to_string(),
+        Origin::File(_) => BackupId::next(jiff::Timestamp::now(), None).to_string(),
+    };
+    restore::in_place(chosen, database, &label, &context.run())
+}
+
+fn database_of(config: &Config, source: Option<FileName>) -> Result<PathBuf> {
+    let names: Vec<&FileName> = config.sources.keys().collect();
+    let name = match (source, names.as_slice()) {
+        (Some(name), _) => name,
+        (None, [only]) => (*only).clone(),
+        (None, _) => {
+            let list: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            return Err(Error::new(Kind::Usage, "there are several sources")
+                .help(format!("choose one with --source: {}", list.join(", "))));
+        }
+    };
+    match config.sources.get(&name).map(|source| &source.kind) {
+        Some(SourceKind::Sqlite(sqlite)) => Ok(sqlite.path.clone()),
+        None => Err(Error::new(Kind::Usage, format!("the configuration has no source `{name}`"))
+            .help("use --into, or name one with --source")),
+    }
+}
+
+fn agree(context: &Context, what: &str, database: &std::path::Path, yes: bool) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::new(Kind::Usage, "a restore in place asks first, and there is no terminal to ask on")
+            .help("say --yes if you mean it"));
+    }
+    let question = format!(
+        "{what} will take the place of {database:?}; the database that is there now is kept beside it.\nGo on?"
+    );
+    match context.screen.confirm(&question)? {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Cancelled, "nothing was changed")),
+    }
+}
+
+fn lines(report: &Report) -> Vec<String> {
+    let mut lines = vec![format!("restored {:?}: {} rows, checked", report.database, say::count(report.rows))];
+    if let Some(aside) = &report.set_aside {
+        lines.push(format!("  the database that was there is now {aside:?}; delete it when you no longer need it"));
+    }
+    lines.extend(report.warnings.iter().map(|warning| format!("  warning: {warning}")));
+    lines
+}

@@ -1,0 +1,231 @@
+//! The backup: every source is dumped into the primary and read back; then it is copied to where copies go.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::artifact::verify;
+use super::copy::{self, CopyDone};
+use super::{Site, StickAt};
+use crate::config::{self, Spool};
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::block;
+use crate::host::lock::Lock;
+use crate::model::{ArtifactFacts, ArtifactName, BackupId, FileName, MANIFEST_FORMAT, Manifest, Run};
+use crate::pack::{self, Packer, Previous};
+use crate::policy::clock;
+use crate::policy::space::{self, Held};
+use crate::primary::{Draft, Stored};
+
+/// A new artifact is judged to need this share of its text's size when there is no earlier one to go by.
+const FIRST_SHARE: u64 = 3;
+
+/// What a backup came to.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The backup's id.
+    pub id: BackupId,
+    /// Its folder in the primary.
+    pub dir: PathBuf,
+    /// Its artifacts.
+    pub artifacts: Vec<ArtifactReport>,
+    /// Older local backups that went to make room, with the reason.
+    pub removed: Vec<(BackupId, String)>,
+    /// How each copy went.
+    pub copies: Vec<CopyDone>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// What one artifact came to.
+#[derive(Debug, Serialize)]
+pub struct ArtifactReport {
+    /// Its file name.
+    pub name: ArtifactName,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The size of its text in bytes.
+    pub text_size: u64,
+    /// Rows of all tables.
+    pub rows: u64,
+    /// Compressed bytes made anew.
+    pub new_bytes: u64,
+    /// Compressed bytes taken over from the backup before.
+    pub reused_bytes: u64,
+}
+
+impl Report {
+    /// Whether every copy was made.
+    pub fn all_copied(&self) -> bool {
+        self.copies.iter().all(|copy| copy.error.is_none())
+    }
+}
+
+/// Backs all sources up, and copies the backup to the stick when one is given.
+///
+/// The backup stays good when its copy fails; the report says which copies failed.
+pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report> {
+    if let Some(stick) = stick {
+        // A wrong stick is told at once, not after a long dump.
+        stick.inspect(site)?;
+    }
+    let lock = site.primary.lock("backup")?;
+    site.primary.sweep(&lock)?;
+    let (stored, mut report) = make(site, &lock, run)?;
+    if let Some(stick) = stick {
+        report.copies.push(copy::to_stick(site, &stored, stick, run));
+    }
+    if site.config.primary.spool == Spool::One {
+        remove_older(site, &lock, &mut report)?;
+    }
+    Ok(report)
+}
+
+/// Makes the backup in the primary, proven readable.
+fn make(site: &Site, lock: &Lock, run: &Run) -> Result<(Stored, Report)> {
+    let known = site.primary.list()?;
+    let newest = known.iter().find_map(|stored| stored.manifest().ok().map(|manifest| (stored.clone(), manifest)));
+    let started = Timestamp::now();
+    let clock = clock::judge(started, newest.as_ref().map(|(_, manifest)| manifest.id.time()));
+    let id = BackupId::next(started, known.first().map(Stored::id));
+    let mut warnings = Vec::new();
+    if !clock.is_trusted() {
+        warnings.push(format!("{}; the backup is made and nothing is pruned by it", clock.reason()));
+    }
+
+    let removed = make_room(site, lock, &known, newest.as_ref().map(|(_, manifest)| manifest))?;
+    let draft = site.primary.begin(lock, id.clone(), site.config.primary.min_free)?;
+    let mut artifacts = Vec::new();
+    let mut facts = Vec::new();
+    for source in site.config.sources.keys() {
+        let (made, artifact) = dump(site, &draft, source, newest.as_ref().map(|(stored, _)| stored), run)
+            .context(|| format!("cannot back up source `{source}`"))?;
+        warnings.extend(artifact.facts.warnings.iter().map(|warning| format!("source `{source}`: {warning}")));
+        artifacts.push(made);
+        facts.push(artifact);
+    }
+    let manifest = Manifest {
+        format: MANIFEST_FORMAT,
+        id: id.clone(),
+        customer: site.config.customer.clone(),
+        box_name: site.config.box_name.clone(),
+        box_id: site.box_id.clone(),
+        started,
+        finished: Timestamp::now(),
+        clock_trusted: clock.is_trusted(),
+        tool: concat!("tillstick ", env!("CARGO_PKG_VERSION")).into(),
+        artifacts: facts,
+        config: Some(config::show(&site.config)),
+    };
+    warnings.extend(newest.and_then(|(_, before)| fewer_rows(&before, &manifest)));
+    let stored = draft.finish(&manifest)?;
+    for warning in &warnings {
+        run.warn(warning.clone());
+    }
+    let dir = stored.dir().to_owned();
+    Ok((stored, Report { id, dir, artifacts, removed, copies: Vec::new(), warnings }))
+}
+
+/// Dumps one source into the draft and reads the artifact back from the disk.
+fn dump(
+    site: &Site,
+    draft: &Draft,
+    name: &FileName,
+    previous: Option<&Stored>,
+    run: &Run,
+) -> Result<(ArtifactReport, ArtifactFacts)> {
+    let artifact = site.artifact_name(name);
+    let path = draft.path(&artifact);
+    let source = site.source(name, draft.dir())?;
+    let options = pack_options(site);
+    let previous = match previous.map(|stored| stored.path(&artifact)).filter(|path| path.exists()) {
+        Some(path) => Previous::open(&path, &options, run)?,
+        None => None,
+    };
+
+    let mut packer = Packer::new(draft.artifact(&artifact)?, previous, options, *run)?;
+    let facts = source.dump(&mut packer, run)?;
+    let (file, packed) = packer.finish()?;
+    let (size, sha256) = file.finish()?;
+    draft.index(&pack::index_path(&path), &packed.index.to_bytes())?;
+
+    let facts = ArtifactFacts { name: artifact.clone(), source: name.clone(), size, sha256, text: packed.text, facts };
+    let file = std::fs::File::open(&path).context(|| format!("cannot open {path:?}"))?;
+    block::drop_cache(&file)?;
+    verify(file, &facts, run)?;
+    let report = ArtifactReport {
+        name: artifact,
+        size,
+        text_size: facts.text.size,
+        rows: facts.facts.tables.iter().map(|table| table.rows).sum(),
+        new_bytes: packed.new_bytes,
+        reused_bytes: packed.reused_bytes,
+    };
+    Ok((report, facts))
+}
+
+fn pack_options(site: &Site) -> pack::Options {
+    let default = pack::Options::default();
+    pack::Options {
+        level: u8::try_from(site.config.dump.level).unwrap_or(default.level),
+        threads: site.config.dump.threads.map_or(default.threads, |threads| threads.get() as usize),
+        ..default
+    }
+}
+
+/// Sees to it that the new backup has room, and removes what policy lets go for it.
+fn make_room(site: &Site, lock: &Lock, known: &[Stored], newest: Option<&Manifest>) -> Result<Vec<(BackupId, String)>> {
+    let mut need = 1 << 20;
+    let before: BTreeMap<&FileName, u64> = newest
+        .iter()
+        .flat_map(|manifest| &manifest.artifacts)
+        .map(|artifact| (&artifact.source, artifact.size))
+        .collect();
+    for name in site.config.sources.keys() {
+        need += match before.get(name) {
+            Some(size) => size + size / 10,
+            None => site.source(name, site.primary.dir())?.estimate()? / FIRST_SHARE,
+        };
+    }
+    let held: Vec<Held> = known.iter().filter_map(|stored| held(stored, site)).collect();
+    let need_free = need.saturating_add(site.config.primary.min_free);
+    let gone = space::make_room(&held, need_free, site.primary.free()?).map_err(|room| {
+        let dir = site.primary.dir();
+        let keep = site.config.primary.min_free;
+        Error::new(
+            Kind::NoSpace,
+            format!("this backup needs about {need} bytes in {dir:?}, where {room} are to be had and {keep} stay free"),
+        )
+        .help("free some space, put primary.dir on a larger disk, or set primary.spool = \"one\"")
+    })?;
+    for (id, _) in &gone {
+        site.primary.remove(lock, id)?;
+    }
+    Ok(gone)
+}
+
+/// Only backups of this box that can be read count as good, and only good ones are weighed against room.
+fn held(stored: &Stored, site: &Site) -> Option<Held> {
+    let manifest = stored.manifest().ok().filter(|manifest| manifest.box_id == site.box_id)?;
+    let spare = site.config.primary.spool == Spool::One && !stored.copies().is_empty();
+    Some(Held { id: manifest.id.clone(), size: manifest.size(), complete: true, spare })
+}
+
+/// A primary that is but a spool holds the newest backup alone.
+fn remove_older(site: &Site, lock: &Lock, report: &mut Report) -> Result<()> {
+    for stored in site.primary.list()?.iter().filter(|stored| *stored.id() < report.id) {
+        site.primary.remove(lock, stored.id())?;
+        report.removed.push((stored.id().clone(), "spool = \"one\" keeps the newest backup only".into()));
+    }
+    Ok(())
+}
+
+/// A shop does not lose half of its rows between two backups; somebody should look.
+fn fewer_rows(before: &Manifest, now: &Manifest) -> Option<String> {
+    let (was, is) = (before.rows(), now.rows());
+    (was >= 100 && is < was / 2).then(|| {
+        format!("this backup has {is} rows and {} had {was}: look whether the right database was backed up", before.id)
+    })
+}

@@ -1,0 +1,103 @@
+//! The drill: an artifact is only proven restorable by restoring it. It is loaded into a scratch database, which is
+//! dumped again: the same text means the same tables, rows and values.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::artifact::{Checked, same_text};
+use crate::error::{Context, Error, Kind, Result};
+use crate::model::{ArtifactFacts, Quiet, Run, Sink, Stage, TextFacts};
+use crate::pack::Unpacker;
+use crate::source::Source;
+use crate::source::sqlite::{LoadOptions, Sqlite, load};
+
+/// How much text is gathered before it is hashed, in bytes.
+const GATHER: usize = 64 << 10;
+
+/// Loads the artifact that `reader` gives into a database under `scratch`, and compares it with its manifest.
+pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, scratch: &Path, run: &Run) -> Result<()> {
+    let scratch = Scratch::new(scratch.join(format!(".drill-{}", std::process::id())))?;
+    let database = Sqlite {
+        path: scratch.0.join("drill.db"),
+        spool: scratch.0.clone(),
+        lock_wait: Duration::ZERO,
+        locked_pass: Duration::MAX,
+    };
+    run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
+    let mut text = Unpacker::new(Checked::new(reader, facts));
+    load(&mut text, &database.path, &LoadOptions::default(), run)
+        .context(|| format!("`{}` cannot be restored", facts.name))?;
+    run.end(Stage::Load);
+
+    run.begin(Stage::Compare, facts.name.as_str(), facts.text.size);
+    let mut content = ContentHash::default();
+    let found = database.dump(&mut content, &Run { monitor: &Quiet, cancel: run.cancel })?;
+    if let Some((was, is)) = facts.facts.tables.iter().zip(&found.tables).find(|(was, is)| was != is) {
+        let what = format!("table {:?} had {} rows and {:?} comes back with {}", was.name, was.rows, is.name, is.rows);
+        return Err(Error::new(
+            Kind::Damaged,
+            format!("`{}` does not restore to what was backed up: {what}", facts.name),
+        ));
+    }
+    same_text(&content.facts(), facts)?;
+    run.end(Stage::Compare);
+    Ok(())
+}
+
+/// A folder that is gone when the drill is over.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(path: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&path).context(|| format!("cannot make the scratch folder {path:?}"))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A sink that keeps nothing but what the manifest says of a text.
+#[derive(Default)]
+struct ContentHash {
+    text: Vec<u8>,
+    size: u64,
+    crc32: crc32fast::Hasher,
+    xxh3: Xxh3,
+}
+
+impl ContentHash {
+    fn facts(mut self) -> TextFacts {
+        self.take();
+        TextFacts { size: self.size, crc32: self.crc32.finalize(), xxh3: format!("{:032x}", self.xxh3.digest128()) }
+    }
+
+    fn take(&mut self) {
+        self.size += self.text.len() as u64;
+        self.crc32.update(&self.text);
+        self.xxh3.update(&self.text);
+        self.text.clear();
+    }
+}
+
+impl Sink for ContentHash {
+    fn text(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+
+    fn boundary(&mut self, _key: u64) -> bool {
+        self.text.len() >= GATHER
+    }
+
+    fn cut(&mut self) -> Result<()> {
+        self.take();
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! The recovery: a box that knows nothing gets its database and its configuration back from a stick alone (T13).
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::StickAt;
+use super::artifact::{Checked, verify};
+use crate::config::{self, SourceKind};
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::durable;
+use crate::model::{ArtifactFacts, BackupId, Manifest, Run, Stage};
+use crate::pack::Unpacker;
+use crate::source::sqlite::{self, LoadOptions};
+use crate::stick::fs::StickFs;
+use crate::stick::generations::{Stored, open_artifact, stored};
+
+/// What a recovery would bring back, for a person to agree to.
+pub struct Plan {
+    fs: Box<dyn StickFs>,
+    stored: Stored,
+    /// Where the configuration goes.
+    pub config_path: PathBuf,
+    /// Where each database goes.
+    pub databases: Vec<(ArtifactFacts, PathBuf)>,
+    /// The first half of the SHA-256 of the manifest, in groups of four: to compare with a note or a phone call.
+    pub fingerprint: String,
+}
+
+/// What came back.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The backup that was used.
+    pub id: BackupId,
+    /// The databases.
+    pub databases: Vec<PathBuf>,
+    /// The configuration.
+    pub config: PathBuf,
+    /// Rows of all tables.
+    pub rows: u64,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// The backup that would be used.
+    pub fn manifest(&self) -> &Manifest {
+        &self.stored.manifest
+    }
+
+    /// Its age in seconds as of `now`.
+    pub fn age_seconds(&self, now: Timestamp) -> i64 {
+        now.duration_since(self.stored.manifest.id.time()).as_secs()
+    }
+}
+
+/// Looks at a stick for the newest complete backup (of `box_name`, where several boxes share it; or just `id`).
+///
+/// Files go where the backup's own configuration had them, or all into the folder `into`.
+pub fn plan(
+    at: &StickAt,
+    box_name: Option<&str>,
+    id: Option<&BackupId>,
+    into: Option<&Path>,
+    config_path: &Path,
+) -> Result<Plan> {
+    let mut fs = at.open_for_reading()?;
+    let wanted = |stored: &Stored| {
+        stored.complete
+            && box_name.is_none_or(|name| stored.manifest.box_name.as_str() == name)
+            && id.is_none_or(|id| stored.manifest.id == *id)
+    };
+    let mut found: Vec<Stored> = stored(fs.as_mut())?.into_iter().filter(wanted).collect();
+    let mut boxes: Vec<&str> = found.iter().map(|stored| stored.manifest.box_name.as_str()).collect();
+    boxes.sort_unstable();
+    boxes.dedup();
+    if boxes.len() > 1 {
+        return Err(Error::new(Kind::Usage, format!("{:?} holds backups of several boxes", at.path))
+            .help(format!("choose one with --box: {}", boxes.join(", "))));
+    }
+    if found.is_empty() {
+        return Err(Error::new(Kind::Missing, format!("there is no complete backup of that kind on {:?}", at.path))
+            .help("`tillstick list --stick` shows what is there"));
+    }
+    let stored = found.remove(0);
+    let manifest = &stored.manifest;
+    let Some(text) = &manifest.config else {
+        return Err(Error::new(Kind::Missing, format!("the backup {} carries no configuration", manifest.id))
+            .help("restore the database with `tillstick restore FILE --into PATH`, and make a configuration with `tillstick init`"));
+    };
+    let known = config::parse_str("the configuration in the manifest", text)?;
+    let mut databases = Vec::new();
+    for facts in &manifest.artifacts {
+        let path = match (into, known.sources.get(&facts.source).map(|source| &source.kind)) {
+            (Some(dir), _) => dir.join(format!("{}.db", facts.source)),
+            (None, Some(SourceKind::Sqlite(sqlite))) => sqlite.path.clone(),
+            (None, None) => {
+                return Err(Error::new(
+                    Kind::Damaged,
+                    format!("the configuration in the backup {} does not know source `{}`", manifest.id, facts.source),
+                ));
+            }
+        };
+        databases.push((facts.clone(), path));
+    }
+    let config_path = into.map_or_else(|| config_path.to_owned(), |dir| dir.join("tillstick.toml"));
+    refuse_existing(databases.iter().map(|(_, path)| path).chain([&config_path]))?;
+    let fingerprint = fingerprint(&stored.bytes);
+    Ok(Plan { fs, stored, config_path, databases, fingerprint })
+}
+
+/// A box that has something does not know nothing: nothing is ever overwritten by a recovery.
+fn refuse_existing<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
+    let there: Vec<String> = paths.filter(|path| path.exists()).map(|path| format!("{path:?}")).collect();
+    if there.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Refused, format!("a recovery overwrites nothing, and these are there: {}", there.join(", ")))
+        .help("recover into an empty folder with --into, or use `tillstick restore` on a box that is set up"))
+}
+
+fn fingerprint(manifest: &[u8]) -> String {
+    let digest = Sha256::digest(manifest);
+    let groups: Vec<String> = digest[..16].chunks(2).map(|pair| format!("{:02x}{:02x}", pair[0], pair[1])).collect();
+    groups.join(" ")
+}
+
+/// Does what was planned: every artifact is verified first, then loaded, and the configuration comes last.
+pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
+    for (facts, _) in &plan.databases {
+        verify(open_artifact(plan.fs.as_mut(), &plan.stored, &facts.name)?, facts, run)?;
+    }
+    let mut report = Report {
+        id: plan.stored.manifest.id.clone(),
+        databases: Vec::new(),
+        config: plan.config_path.clone(),
+        rows: 0,
+        warnings: Vec::new(),
+    };
+    for (facts, path) in &plan.databases {
+        make_parent(path)?;
+        run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
+        let reader = open_artifact(plan.fs.as_mut(), &plan.stored, &facts.name)?;
+        let wal = facts.facts.properties.get("journal_mode").is_some_and(|mode| mode == "wal");
+        let options = LoadOptions { journal_mode_wal: wal, ..LoadOptions::default() };
+        let loaded = sqlite::load(&mut Unpacker::new(Checked::new(reader, facts)), path, &options, run)
+            .context(|| format!("cannot recover {path:?}"))?;
+        run.end(Stage::Load);
+        report.rows += facts.facts.tables.iter().map(|table| table.rows).sum::<u64>();
+        report.warnings.extend(loaded.warnings);
+        report.databases.push(path.clone());
+    }
+    make_parent(&plan.config_path)?;
+    let text = plan.stored.manifest.config.as_deref().unwrap_or_default();
+    durable::write(&plan.config_path, text.as_bytes(), 0o640)?;
+    Ok(report)
+}
+
+fn make_parent(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => {
+            std::fs::create_dir_all(dir).context(|| format!("cannot make the folder {dir:?}"))
+        }
+        _ => Ok(()),
+    }
+}

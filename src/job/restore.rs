@@ -1,0 +1,125 @@
+//! The restore: an artifact becomes a database again, beside the old one or in its place.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::Site;
+use super::artifact::Checked;
+use super::plumbing::text_of;
+use crate::error::{Context, Error, Kind, Result};
+use crate::model::{ArtifactFacts, BackupId, FileName, Run, Stage};
+use crate::pack::Unpacker;
+use crate::source::sqlite::{self, LoadOptions, Loaded};
+
+/// What is restored.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// A backup in the primary; the source must be named when it has several.
+    Backup {
+        /// Its id.
+        id: BackupId,
+        /// Which source of it.
+        source: Option<FileName>,
+    },
+    /// Any `.sql.gz` or `.sql` file; nothing is known of it but what it says itself.
+    File(PathBuf),
+}
+
+/// What a restore came to.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The new database.
+    pub database: PathBuf,
+    /// Where the old one was put, when there was one.
+    pub set_aside: Option<PathBuf>,
+    /// Rows of all tables.
+    pub rows: u64,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// An artifact that is about to be restored.
+pub struct Chosen {
+    /// What the manifest says of it, when there is one.
+    pub facts: Option<ArtifactFacts>,
+    file: File,
+    name: String,
+}
+
+/// Finds what is to be restored.
+pub fn choose(site: Option<&Site>, origin: &Origin) -> Result<Chosen> {
+    match (origin, site) {
+        (Origin::File(path), _) => {
+            let file = File::open(path).context(|| format!("cannot open {path:?}"))?;
+            Ok(Chosen { facts: None, file, name: path.display().to_string() })
+        }
+        (Origin::Backup { id, source }, Some(site)) => {
+            let stored = site.primary.find(id)?;
+            let facts = one_artifact(stored.manifest()?.artifacts, source.as_ref(), id)?;
+            let file = stored.open(&facts.name)?;
+            Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), file })
+        }
+        (Origin::Backup { id, .. }, None) => Err(Error::new(
+            Kind::Usage,
+            format!("{id} is the id of a backup, and without a configuration it is not known where"),
+        )
+        .help("name the configuration with --config, or give the file itself")),
+    }
+}
+
+fn one_artifact(mut artifacts: Vec<ArtifactFacts>, source: Option<&FileName>, id: &BackupId) -> Result<ArtifactFacts> {
+    let names: Vec<String> = artifacts.iter().map(|artifact| artifact.source.to_string()).collect();
+    artifacts.retain(|artifact| source.is_none_or(|source| *source == artifact.source));
+    match (artifacts.pop(), artifacts.is_empty()) {
+        (Some(artifact), true) => Ok(artifact),
+        (None, _) => Err(Error::new(Kind::Missing, format!("{id} holds no artifact of that source"))
+            .help(format!("it has: {}", names.join(", ")))),
+        (Some(_), false) => Err(Error::new(Kind::Usage, format!("{id} holds several artifacts"))
+            .help(format!("choose one with --source: {}", names.join(", ")))),
+    }
+}
+
+/// Restores into a new database at `target`, which must not exist.
+pub fn into(chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Report> {
+    let loaded = load(chosen, target, run)?;
+    Ok(Report { database: target.to_owned(), set_aside: None, rows: rows(&loaded, chosen), warnings: loaded.warnings })
+}
+
+/// Restores into the place of `database`: the new one is complete and checked before the old one is set aside, and the
+/// old one stays where it is, whole and working, when anything fails.
+pub fn in_place(chosen: &mut Chosen, database: &Path, label: &str, run: &Run) -> Result<Report> {
+    let place = sqlite::Place::of(database)?;
+    place.refuse_if_in_use()?;
+    let loaded = load(chosen, place.new_path(), run)?;
+    let set_aside = place.swap(label)?;
+    Ok(Report { database: database.to_owned(), set_aside, rows: rows(&loaded, chosen), warnings: loaded.warnings })
+}
+
+/// The rows of the tables that were backed up: a search index over one of them is counted with it, not again.
+fn rows(loaded: &Loaded, chosen: &Chosen) -> u64 {
+    let was_backed_up = |name: &str| {
+        chosen.facts.as_ref().is_none_or(|facts| facts.facts.tables.iter().any(|table| table.name == name))
+    };
+    loaded.tables.iter().filter(|table| was_backed_up(&table.name)).map(|table| table.rows).sum()
+}
+
+fn load(chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Loaded> {
+    let wal = chosen
+        .facts
+        .as_ref()
+        .and_then(|facts| facts.facts.properties.get("journal_mode"))
+        .is_some_and(|mode| mode == "wal");
+    let options = LoadOptions { journal_mode_wal: wal, ..LoadOptions::default() };
+    let expected = chosen.facts.as_ref().map_or(0, |facts| facts.text.size);
+    run.begin(Stage::Load, chosen.name.clone(), expected);
+    let file = &mut chosen.file;
+    let loaded = match &chosen.facts {
+        Some(facts) => sqlite::load(&mut Unpacker::new(Checked::new(file, facts)), target, &options, run),
+        None => text_of(file).and_then(|mut text| sqlite::load(text.as_mut(), target, &options, run)),
+    };
+    let loaded = loaded.context(|| format!("cannot restore {:?}", chosen.name))?;
+    run.end(Stage::Load);
+    Ok(loaded)
+}

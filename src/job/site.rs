@@ -1,0 +1,85 @@
+//! What every story of one box works with: its configuration, its primary, its identity.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use crate::config::{Config, SourceConfig, SourceKind};
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::{durable, entropy};
+use crate::model::{ArtifactName, FileName};
+use crate::primary::Primary;
+use crate::source::Source;
+use crate::source::sqlite::Sqlite;
+
+const BOX_ID: &str = "box-id";
+
+/// One configured box.
+pub struct Site {
+    /// What its configuration says.
+    pub config: Config,
+    /// Where its backups are made.
+    pub primary: Primary,
+    /// The random id it gave itself at its first start: 32 hex digits.
+    pub box_id: String,
+}
+
+impl Site {
+    /// Opens the primary and learns, or at the first start makes, the box's id.
+    pub fn open(config: Config) -> Result<Self> {
+        let primary = Primary::open(&config.primary.dir)?;
+        let box_id = box_id(&config.state)?;
+        Ok(Self { config, primary, box_id })
+    }
+
+    /// The source `name`; temporary copies of it go to `spool`.
+    pub fn source(&self, name: &FileName, spool: &Path) -> Result<Box<dyn Source>> {
+        let Some(source) = self.config.sources.get(name) else {
+            let known: Vec<&str> = self.config.sources.keys().map(FileName::as_str).collect();
+            return Err(Error::new(Kind::Usage, format!("no source {:?} is configured", name.as_str()))
+                .help(format!("the sources are: {}", known.join(", "))));
+        };
+        Ok(open_source(source, spool))
+    }
+
+    /// The file name of a source's artifact.
+    pub fn artifact_name(&self, source: &FileName) -> ArtifactName {
+        ArtifactName::sql(&self.config.customer, source)
+    }
+}
+
+fn open_source(source: &SourceConfig, spool: &Path) -> Box<dyn Source> {
+    match &source.kind {
+        SourceKind::Sqlite(sqlite) => Box::new(Sqlite {
+            path: sqlite.path.clone(),
+            spool: spool.to_owned(),
+            lock_wait: sqlite.lock_wait,
+            locked_pass: sqlite.locked_pass,
+        }),
+    }
+}
+
+fn box_id(state: &Path) -> Result<String> {
+    let path = state.join(BOX_ID);
+    match durable::read(&path, 100) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+            if text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Ok(text.to_ascii_lowercase());
+            }
+            Err(Error::new(Kind::Damaged, format!("{path:?} does not hold the 32 hex digits of this box's id"))
+                .help("put the id back from a manifest on a stick of this box (`box_id`), or remove the file to become a new box"))
+        }
+        Err(error) if error.kind() == Kind::Missing => {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(state)
+                .context(|| format!("cannot make the folder {state:?}"))?;
+            let id: String = entropy::bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+            durable::write(&path, format!("{id}\n").as_bytes(), 0o600)?;
+            Ok(id)
+        }
+        Err(error) => Err(error),
+    }
+}

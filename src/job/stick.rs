@@ -1,0 +1,125 @@
+//! A stick as a person names it: an image, a device or a folder, looked at and judged before anything is opened for writing.
+
+use std::path::{Path, PathBuf};
+
+use super::Site;
+use crate::error::{Error, Kind, Result};
+use crate::policy::stick::{StickRules, Verdict, VerdictKind, judge};
+use crate::policy::tse::TseRules;
+use crate::stick::fs::StickFs;
+use crate::stick::identify::{self, Inspection, Medium};
+use crate::stick::probe::Limits;
+use crate::stick::{self, Volume};
+
+/// Where a stick is.
+#[derive(Debug, Clone)]
+pub struct StickAt {
+    /// An image file, a block device or a mounted folder.
+    pub path: PathBuf,
+    /// The path may be a folder that lies on no block device; nothing can be judged then.
+    pub plain_folder: bool,
+}
+
+/// A stick and what is thought of it.
+pub struct Judged {
+    /// What lies on it.
+    pub inspection: Inspection,
+    /// What may be done with it, and why.
+    pub verdict: Verdict,
+}
+
+impl StickAt {
+    /// Looks at the stick read-only; an error when it is no target for this box.
+    pub fn inspect(&self, site: &Site) -> Result<Judged> {
+        let judged = self.judge_for(site)?;
+        judged.accepted(&self.path, self.plain_folder)?;
+        Ok(judged)
+    }
+
+    /// Looks at the stick read-only, and judges it as a target for this box.
+    pub fn judge_for(&self, site: &Site) -> Result<Judged> {
+        let tse = site.config.sticks.tse.clone();
+        let rules = StickRules {
+            customer: Some(site.config.customer.clone()),
+            box_name: Some(site.config.box_name.clone()),
+            box_id: Some(site.box_id.clone()),
+            tse: TseRules { serials: tse.serials, positions: tse.positions },
+            ..StickRules::default()
+        };
+        self.judge(&rules)
+    }
+
+    /// Looks at the stick read-only, for reading it only: any customer's, also a write-protected one.
+    pub fn look(&self) -> Result<Judged> {
+        self.judge(&StickRules { read_only: true, ..StickRules::default() })
+    }
+
+    fn judge(&self, rules: &StickRules) -> Result<Judged> {
+        let inspection = identify::inspect(&self.path, &rules.tse, &Limits::default())?;
+        let verdict = judge(&inspection.facts, rules);
+        Ok(Judged { inspection, verdict })
+    }
+
+    /// Opens it for reading.
+    pub fn open_for_reading(&self) -> Result<Box<dyn StickFs>> {
+        self.open(self.look()?, false)
+    }
+
+    /// Opens it for writing this box's backups.
+    pub fn open_for_writing(&self, site: &Site) -> Result<(Box<dyn StickFs>, String)> {
+        let judged = self.inspect(site)?;
+        let label = judged.label(&self.path);
+        Ok((self.open(judged, true)?, label))
+    }
+
+    fn open(&self, judged: Judged, writable: bool) -> Result<Box<dyn StickFs>> {
+        match judged.inspection.medium {
+            Medium::Folder { ref path, device: None } if self.plain_folder => stick::folder::open_folder(path),
+            Medium::Folder { ref path, device: None } => Err(no_device(path)),
+            Medium::Folder { ref path, device: Some(_) } => {
+                judged.volume(&self.path)?;
+                stick::folder::open_folder(path)
+            }
+            Medium::Image(_) | Medium::Device(_) => stick::image::open_volume(&judged.volume(&self.path)?, writable),
+        }
+    }
+}
+
+impl Judged {
+    /// Fails unless it may be used; a plain folder is what the person says it is.
+    fn accepted(&self, path: &Path, plain_folder: bool) -> Result<()> {
+        match self.inspection.medium {
+            Medium::Folder { device: None, .. } if plain_folder => Ok(()),
+            Medium::Folder { device: None, .. } => Err(no_device(path)),
+            _ => self.volume(path).map(|_| ()),
+        }
+    }
+
+    /// The volume that may be used, or why there is none.
+    fn volume(&self, path: &Path) -> Result<Volume> {
+        match &self.verdict.kind {
+            VerdictKind::Usable { volume } => {
+                let found = self.inspection.volume(*volume);
+                found.ok_or_else(|| no_device(path))
+            }
+            VerdictKind::Refused(reason) => {
+                Err(Error::new(Kind::Refused, format!("the stick {path:?} is refused: {reason}"))
+                    .help("`tillstick stick inspect` shows everything that is known about it"))
+            }
+        }
+    }
+
+    /// How the medium is called in records: the file system's id, else its path.
+    fn label(&self, path: &Path) -> String {
+        let volume = match &self.verdict.kind {
+            VerdictKind::Usable { volume } => self.inspection.facts.volumes.get(*volume),
+            VerdictKind::Refused(_) => None,
+        };
+        volume.and_then(|volume| volume.uuid.clone()).unwrap_or_else(|| path.display().to_string())
+    }
+}
+
+fn no_device(path: &Path) -> Error {
+    Error::new(Kind::Refused, format!("{path:?} lies on no block device, so nothing can be known about the stick"))
+        .help("if it is not a stick but a folder that shall receive the files, say --plain-folder")
+}
