@@ -143,7 +143,7 @@ impl From<rusqlite::Error> for RowsError {
 const FUNCTION: &CStr = c"tillstick_row";
 
 /// Gives every row of `SELECT <columns> <from>` to `taker`, as arguments of an aggregate function: SQLite then never
-/// leaves its own loop, which is half again as fast as [`each`]. `columns` is a list of at most
+/// leaves its own loop, which was 1.4 times as fast as [`each`] on a till-like database. `columns` is a list of at most
 /// `SQLITE_LIMIT_FUNCTION_ARG` expressions, `from` a clause without ORDER BY.
 pub(super) fn aggregate<T: TakeRow>(
     db: &Connection,

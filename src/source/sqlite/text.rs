@@ -2,8 +2,8 @@
 //! Pure.
 //!
 //! Two things in an older shell decide the forms: its lines end at a NUL, and it drops a CR that stands before a LF.
-//! Reals have the shortest digits that give the same bits. SQLite before 3.43 misreads about 4 in 100,000 of those
-//! that need 16 or 17 digits by one unit in the last place; amounts with up to 15 digits come back exactly.
+//! Reals have the shortest digits that give the same bits. SQLite before 3.43 misreads about 4 in 100,000
+//! such values by one unit in the last place, and more of those that need 17 digits.
 
 /// One value as the database holds it.
 #[derive(Debug, Clone, Copy, PartialEq)]
