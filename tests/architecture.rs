@@ -1,4 +1,5 @@
 //! The import rule of ARCHITECTURE.md: a room imports lower floors only, never a sibling; only `job` joins rooms.
+#![allow(clippy::unwrap_used, reason = "helpers of a test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

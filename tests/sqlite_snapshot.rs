@@ -320,7 +320,9 @@ fn a_panic_of_the_sink_passes_through_sqlite_unharmed() {
             Ok(())
         }
     }
-    let desk = Desk::with("CREATE TABLE t(id INTEGER PRIMARY KEY); WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999) INSERT INTO t SELECT i FROM n");
+    let desk = Desk::with(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY); WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999) INSERT INTO t SELECT i FROM n",
+    );
     let panic = std::panic::catch_unwind(|| {
         let cancel = Cancel::default();
         desk.source().dump(&mut Panicking(Vec::new()), &Run { monitor: &Quiet, cancel: &cancel }).map(drop)

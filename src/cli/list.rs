@@ -33,7 +33,7 @@ pub(super) fn line(listed: &Listed) -> String {
     if let Some(problem) = &listed.problem {
         return format!("{}  CANNOT BE USED: {problem}", listed.id);
     }
-    let names: Vec<&str> = listed.artifacts.iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = listed.artifacts.iter().map(crate::model::ArtifactName::as_str).collect();
     let copies = match listed.copies.len() {
         0 => String::new(),
         1 => ", 1 copy".to_owned(),

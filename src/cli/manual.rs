@@ -12,7 +12,7 @@ pub(super) struct Completions {
     shell: Shell,
 }
 
-pub(super) fn completions(context: &Context, args: Completions) -> Result<Exit> {
+pub(super) fn completions(context: &Context, args: &Completions) -> Result<Exit> {
     let mut out = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "tillstick", &mut out);
     context.screen.text(&String::from_utf8_lossy(&out))?;

@@ -156,11 +156,11 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
         Verb::Check(args) => check::run(context, &args),
         Verb::Restore(args) => restore::run(context, args),
         Verb::Recover(args) => recover::run(context, args),
-        Verb::Status(args) => status::run(context, args),
+        Verb::Status(args) => status::run(context, &args),
         Verb::Stick(verb) => stick::run(context, verb),
         Verb::Dump(args) => dump::run(context, &args),
         Verb::Load(args) => load::run(context, &args),
-        Verb::Completions(args) => manual::completions(context, args),
+        Verb::Completions(args) => manual::completions(context, &args),
         Verb::Man => manual::page(context),
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Args {
     check: bool,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
+pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let site = context.site()?;
     let status = status(&site, Timestamp::now())?;
     let lang = site.config.lang;

@@ -62,21 +62,21 @@ impl StickAt {
 
     /// Opens it for reading.
     pub fn open_for_reading(&self) -> Result<Box<dyn StickFs>> {
-        self.open(self.look()?, false)
+        self.open(&self.look()?, false)
     }
 
     /// Opens it for writing this box's backups.
     pub fn open_for_writing(&self, site: &Site) -> Result<(Box<dyn StickFs>, String)> {
         let judged = self.inspect(site)?;
         let label = judged.label(&self.path);
-        Ok((self.open(judged, true)?, label))
+        Ok((self.open(&judged, true)?, label))
     }
 
-    fn open(&self, judged: Judged, writable: bool) -> Result<Box<dyn StickFs>> {
-        match judged.inspection.medium {
-            Medium::Folder { ref path, device: None } if self.plain_folder => stick::folder::open_folder(path),
-            Medium::Folder { ref path, device: None } => Err(no_device(path)),
-            Medium::Folder { ref path, device: Some(_) } => {
+    fn open(&self, judged: &Judged, writable: bool) -> Result<Box<dyn StickFs>> {
+        match &judged.inspection.medium {
+            Medium::Folder { path, device: None } if self.plain_folder => stick::folder::open_folder(path),
+            Medium::Folder { path, device: None } => Err(no_device(path)),
+            Medium::Folder { path, device: Some(_) } => {
                 judged.volume(&self.path)?;
                 stick::folder::open_folder(path)
             }

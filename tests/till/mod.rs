@@ -47,11 +47,11 @@ const CLERKS: [&str; 4] = ["Anna", "Jürgen", "Søren", "María José"];
 
 /// The size and the way of writing of a till.
 #[derive(Clone, Copy)]
-pub struct Till {
+pub(crate) struct Till {
     /// How many line items it has sold.
-    pub lines: i64,
+    pub(crate) lines: i64,
     /// Whether the database is in WAL mode.
-    pub wal: bool,
+    pub(crate) wal: bool,
 }
 
 /// A small generator whose sequence never changes.
@@ -67,7 +67,7 @@ impl Dice {
 }
 
 /// Makes the database at `path`, which must not exist.
-pub fn make(path: &Path, till: Till) -> Result<()> {
+pub(crate) fn make(path: &Path, till: Till) -> Result<()> {
     let mut db = Connection::open(path)?;
     db.pragma_update(None, "journal_mode", if till.wal { "wal" } else { "delete" })?;
     db.pragma_update(None, "synchronous", "off")?;
@@ -184,15 +184,15 @@ fn write_receipt(
 
 /// What selling during a backup was like.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Sales {
+pub(crate) struct Sales {
     /// Receipts sold.
-    pub receipts: u64,
+    pub(crate) receipts: u64,
     /// The longest that one sale took.
-    pub slowest: Duration,
+    pub(crate) slowest: Duration,
 }
 
 /// Sells receipts from now on, a pause after each, until `stop` says so. Each receipt is one transaction.
-pub fn sell(path: &Path, pause: Duration, stop: impl Fn() -> bool) -> Result<Sales> {
+pub(crate) fn sell(path: &Path, pause: Duration, stop: impl Fn() -> bool) -> Result<Sales> {
     let mut db = Connection::open(path)?;
     db.busy_timeout(Duration::from_secs(20))?;
     let mut dice = Dice(0x5e11_5e11 ^ u64::from(std::process::id()));
@@ -223,7 +223,7 @@ pub fn sell(path: &Path, pause: Duration, stop: impl Fn() -> bool) -> Result<Sal
 }
 
 /// Changes the till as a day's business does: `appended` per mille of new receipts, and `updates` scattered changes.
-pub fn a_day_passes(path: &Path, appended: i64, updates: i64) -> Result<()> {
+pub(crate) fn a_day_passes(path: &Path, appended: i64, updates: i64) -> Result<()> {
     let mut db = Connection::open(path)?;
     // The new lines name products that are not there, so that no product's stock changes: only appended rows differ.
     db.pragma_update(None, "foreign_keys", "off")?;
