@@ -38,7 +38,7 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let run = context.run();
     let findings = match (&args.what, &args.stick) {
-        (Some(what), None) if Path::new(what).is_file() => vec![check::file(Path::new(what), &run)?],
+        (Some(what), None) if Path::new(what).is_file() => check::file(Path::new(what), &run)?,
         (what, stick) => {
             let id = what.as_deref().map(str::parse::<BackupId>).transpose()?;
             match stick {

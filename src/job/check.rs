@@ -1,6 +1,7 @@
 //! The check: is a backup still what its manifest says, and with a drill: does it restore to that.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde::Serialize;
@@ -35,89 +36,85 @@ pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, run: &Run) 
         Some(id) => vec![site.primary.find(id)?],
         None => site.primary.list()?,
     };
-    let mut findings = Vec::new();
+    let mut checker = Checker::new("primary".into(), with_drill.then(|| site.primary.dir()), run);
     for stored in backups {
         match stored.manifest().and_then(|manifest| sums_agree(&stored, &manifest).map(|()| manifest)) {
-            Ok(manifest) => {
-                check_artifacts(&manifest, "primary", with_drill, site.primary.dir(), run, &mut findings, |facts| {
-                    stored.open(&facts.name).map(|file| Box::new(file) as _)
-                })?
-            }
-            Err(error) => findings.push(Finding {
-                place: "primary".into(),
-                id: Some(stored.id().clone()),
-                artifact: "manifest.json".into(),
-                drilled: false,
-                problem: Some(error.report()),
-            }),
+            Ok(manifest) => checker.artifacts(&manifest, |facts| Ok(Box::new(stored.open(&facts.name)?)))?,
+            Err(error) => checker.found(Some(stored.id()), "manifest.json", false, Some(error.report())),
         }
     }
-    Ok(findings)
+    Ok(checker.findings)
 }
 
 /// Checks every backup on a stick, read from the medium. Drills need `scratch`, a folder with room for the database.
 pub fn on_stick(at: &StickAt, id: Option<&BackupId>, scratch: Option<&Path>, run: &Run) -> Result<Vec<Finding>> {
     let mut fs = at.open_for_reading()?;
-    let place = at.path.display().to_string();
-    let mut findings = Vec::new();
+    let mut checker = Checker::new(at.path.display().to_string(), scratch, run);
     for stored in generations::stored(fs.as_mut())? {
-        if id.is_some_and(|id| *id != stored.manifest.id) {
-            continue;
+        if id.is_none_or(|id| *id == stored.manifest.id) {
+            checker
+                .artifacts(&stored.manifest, |facts| generations::open_artifact(fs.as_mut(), &stored, &facts.name))?;
         }
-        let dir = scratch.unwrap_or(Path::new("."));
-        check_artifacts(&stored.manifest, &place, scratch.is_some(), dir, run, &mut findings, |facts| {
-            generations::open_artifact(fs.as_mut(), &stored, &facts.name)
-        })?;
     }
-    match (id, findings.is_empty()) {
+    match (id, checker.findings.is_empty()) {
         (Some(id), true) => Err(Error::new(Kind::Missing, format!("there is no backup {id} on {:?}", at.path))),
-        _ => Ok(findings),
+        _ => Ok(checker.findings),
     }
 }
 
 /// Checks a single file of which nothing is known but what it says itself.
-pub fn file(path: &Path, run: &Run) -> Result<Finding> {
+pub fn file(path: &Path, run: &Run) -> Result<Vec<Finding>> {
     let reader = File::open(path).context(|| format!("cannot open {path:?}"))?;
-    let checked = pack::verify(reader, run);
-    let problem = match checked {
-        Ok(_) => None,
-        Err(error) if error.kind() == Kind::Cancelled => return Err(error),
-        Err(error) => Some(error.report()),
-    };
-    let artifact = path.display().to_string();
-    Ok(Finding { place: "file".into(), id: None, artifact, drilled: false, problem })
+    let mut checker = Checker::new("file".into(), None, run);
+    let name = path.display().to_string();
+    let problem = problem(pack::verify(reader, run).map(drop))?;
+    checker.found(None, &name, false, problem);
+    Ok(checker.findings)
 }
 
-type Opened<'a> = Box<dyn std::io::Read + Send + 'a>;
+/// Looks at one artifact after the other and notes what it finds.
+struct Checker<'a> {
+    place: String,
+    /// Where drills make their databases; `None` without drills.
+    scratch: Option<&'a Path>,
+    run: &'a Run<'a>,
+    findings: Vec<Finding>,
+}
 
-fn check_artifacts<'a>(
-    manifest: &Manifest,
-    place: &str,
-    with_drill: bool,
-    scratch: &Path,
-    run: &Run,
-    findings: &mut Vec<Finding>,
-    mut open: impl FnMut(&ArtifactFacts) -> Result<Opened<'a>>,
-) -> Result<()> {
-    for facts in &manifest.artifacts {
-        let mut check = || {
-            verify(open(facts)?, facts, run)?;
-            if with_drill { drill(open(facts)?, facts, scratch, run) } else { Ok(()) }
-        };
-        let problem = match check() {
-            Ok(()) => None,
-            Err(error) if error.kind() == Kind::Cancelled => return Err(error),
-            Err(error) => Some(error.report()),
-        };
-        findings.push(Finding {
-            place: place.to_owned(),
-            id: Some(manifest.id.clone()),
-            artifact: facts.name.to_string(),
-            drilled: with_drill,
-            problem,
-        });
+impl<'a> Checker<'a> {
+    fn new(place: String, scratch: Option<&'a Path>, run: &'a Run<'a>) -> Self {
+        Self { place, scratch, run, findings: Vec::new() }
     }
-    Ok(())
+
+    fn artifacts<'r>(
+        &mut self,
+        manifest: &Manifest,
+        mut open: impl FnMut(&ArtifactFacts) -> Result<Box<dyn Read + Send + 'r>>,
+    ) -> Result<()> {
+        for facts in &manifest.artifacts {
+            let mut check = || {
+                verify(open(facts)?, facts, self.run)?;
+                self.scratch.map_or(Ok(()), |scratch| drill(open(facts)?, facts, scratch, self.run))
+            };
+            let problem = problem(check())?;
+            self.found(Some(&manifest.id), facts.name.as_str(), self.scratch.is_some(), problem);
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, id: Option<&BackupId>, artifact: &str, drilled: bool, problem: Option<String>) {
+        let (place, artifact) = (self.place.clone(), artifact.to_owned());
+        self.findings.push(Finding { place, id: id.cloned(), artifact, drilled, problem });
+    }
+}
+
+/// What a check found: nothing, a problem to report, or that it was stopped.
+fn problem(checked: Result<()>) -> Result<Option<String>> {
+    match checked {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == Kind::Cancelled => Err(error),
+        Err(error) => Ok(Some(error.report())),
+    }
 }
 
 /// `SHA256SUMS` is what an auditor uses: it must say what the manifest says.
