@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{ArtifactFacts, Run, Stage, TextFacts};
 use crate::pack;
-use crate::source::sqlite::END_MARK;
+use crate::source::sqlite::{END_MARK, HEADER_PREFIX};
 
 /// Passes an artifact on and fails at its end unless size and SHA-256 are those of the manifest.
 pub(super) struct Checked<'a, R> {
@@ -74,6 +74,20 @@ pub(super) fn verify(reader: impl Read + Send, facts: &ArtifactFacts, run: &Run)
         return Err(damaged(facts, "its text does not end as a whole dump does"));
     }
     run.end(Stage::Verify);
+    Ok(())
+}
+
+/// Reads all of a file of which nothing is known: the gzip stream, and, when the text begins as our dumps do, its end.
+pub(super) fn verify_alone(reader: impl Read + Send, run: &Run) -> Result<()> {
+    let (mut head, mut tail) = (Vec::new(), Tail::default());
+    pack::verify_with(reader, run, &mut |text| {
+        let missing = HEADER_PREFIX.len().saturating_sub(head.len());
+        head.extend_from_slice(&text[..missing.min(text.len())]);
+        tail.push(text);
+    })?;
+    if head == HEADER_PREFIX.as_bytes() && !tail.is_whole() {
+        return Err(Error::new(Kind::Damaged, "its text does not end as a whole dump does"));
+    }
     Ok(())
 }
 

@@ -67,13 +67,15 @@ impl Report {
 ///
 /// The backup stays good when its copy fails; the report says which copies failed.
 pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report> {
+    let mut newest_elsewhere = None;
     if let Some(stick) = stick {
         // A wrong stick is told at once, not after a long dump.
         stick.inspect(site)?;
+        newest_elsewhere = stick.newest_id(site)?;
     }
     let lock = site.primary.lock("backup")?;
     site.primary.sweep(&lock)?;
-    let (stored, mut report) = make(site, &lock, run)?;
+    let (stored, mut report) = make(site, &lock, newest_elsewhere.as_ref(), run)?;
     if let Some(stick) = stick {
         report.copies.push(copy::to_stick(site, &stored, stick, run));
     }
@@ -83,13 +85,14 @@ pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report>
     Ok(report)
 }
 
-/// Makes the backup in the primary, proven readable.
-fn make(site: &Site, lock: &Lock, run: &Run) -> Result<(Stored, Report)> {
+/// Makes the backup in the primary, proven readable. Its id comes after `newest_elsewhere` too: a box that lost its primary
+/// must not begin anew behind its own backups.
+fn make(site: &Site, lock: &Lock, newest_elsewhere: Option<&BackupId>, run: &Run) -> Result<(Stored, Report)> {
     let known = site.primary.list()?;
     let newest = known.iter().find_map(|stored| stored.manifest().ok().map(|manifest| (stored.clone(), manifest)));
     let started = Timestamp::now();
     let clock = clock::judge(started, newest.as_ref().map(|(_, manifest)| manifest.id.time()));
-    let id = BackupId::next(started, known.first().map(Stored::id));
+    let id = BackupId::next(started, known.first().map(Stored::id).max(newest_elsewhere));
     let mut warnings = Vec::new();
     if !clock.is_trusted() {
         warnings.push(format!("{}; the backup is made and nothing is pruned by it", clock.reason()));

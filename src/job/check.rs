@@ -6,12 +6,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::artifact::verify;
+use super::artifact::{verify, verify_alone};
 use super::drill::drill;
 use super::{Site, StickAt};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{ArtifactFacts, BackupId, Manifest, Run};
-use crate::pack;
 use crate::primary::{SHA256SUMS, Stored};
 use crate::stick::generations;
 
@@ -67,7 +66,7 @@ pub fn file(path: &Path, run: &Run) -> Result<Vec<Finding>> {
     let reader = File::open(path).context(|| format!("cannot open {path:?}"))?;
     let mut checker = Checker::new("file".into(), None, run);
     let name = path.display().to_string();
-    let problem = problem(pack::verify(reader, run).map(drop))?;
+    let problem = problem(verify_alone(reader, run))?;
     checker.found(None, &name, false, problem);
     Ok(checker.findings)
 }

@@ -9,6 +9,9 @@ use crate::model::{BackupId, Run};
 use crate::primary::{CopyRecord, Stored};
 use crate::stick::publish::{Outgoing, PublishRules, Published, publish};
 
+/// How sticks are called in records of copies.
+const STORE: &str = "stick";
+
 /// Bytes left free on a stick, so that a person can still put a file on it.
 const RESERVE: u64 = 1 << 20;
 
@@ -36,7 +39,7 @@ pub fn to_stick(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> CopyDo
     let medium = at.path.display().to_string();
     match put(site, stored, at, run) {
         Ok((medium, published)) => CopyDone {
-            store: "stick".into(),
+            store: STORE.into(),
             medium,
             files: published.files,
             bytes: published.bytes,
@@ -45,7 +48,7 @@ pub fn to_stick(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> CopyDo
             error: None,
         },
         Err(error) => CopyDone {
-            store: "stick".into(),
+            store: STORE.into(),
             medium,
             files: Vec::new(),
             bytes: 0,
@@ -68,7 +71,13 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String,
         ..PublishRules::default()
     };
     let published = publish(fs.as_mut(), &outgoing, &rules, run)?;
-    let record = CopyRecord { store: "stick".into(), medium: medium.clone(), verified: Timestamp::now() };
+    let record = CopyRecord { store: STORE.into(), medium: medium.clone(), verified: Timestamp::now() };
     stored.add_copy(record)?;
+    for (id, _) in &published.freed {
+        // It may be gone here too, or never have been made here.
+        if let Ok(older) = site.primary.find(id) {
+            older.forget_copy(STORE, &medium)?;
+        }
+    }
     Ok((medium, published))
 }

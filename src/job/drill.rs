@@ -12,6 +12,7 @@ use super::artifact::{Checked, same_text};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{ArtifactFacts, Quiet, Run, Sink, Stage, TextFacts};
 use crate::pack::Unpacker;
+use crate::primary;
 use crate::source::Source;
 use crate::source::sqlite::{LoadOptions, Sqlite, load};
 
@@ -20,7 +21,7 @@ const GATHER: usize = 64 << 10;
 
 /// Loads the artifact that `reader` gives into a database under `scratch`, and compares it with its manifest.
 pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, scratch: &Path, run: &Run) -> Result<()> {
-    let scratch = Scratch::new(scratch.join(format!(".drill-{}", std::process::id())))?;
+    let scratch = Scratch::new(scratch.join(primary::scratch_name()))?;
     let database = Sqlite {
         path: scratch.0.join("drill.db"),
         spool: scratch.0.clone(),

@@ -14,6 +14,8 @@ use crate::stick::generations;
 pub struct Listed {
     /// Its id.
     pub id: BackupId,
+    /// When it began, by the box's clock of then; the id may be stepped past it.
+    pub started: Option<Timestamp>,
     /// The box that made it.
     #[serde(rename = "box")]
     pub box_name: Option<String>,
@@ -33,6 +35,7 @@ impl Listed {
     fn new(manifest: &Manifest, copies: Vec<CopyRecord>, problem: Option<String>) -> Self {
         Self {
             id: manifest.id.clone(),
+            started: Some(manifest.started),
             box_name: Some(manifest.box_name.to_string()),
             size: manifest.size(),
             rows: manifest.rows(),
@@ -52,6 +55,7 @@ pub fn primary(site: &Site) -> Result<Vec<Listed>> {
             Ok(manifest) => Listed::new(&manifest, stored.copies(), None),
             Err(error) => Listed {
                 id: stored.id().clone(),
+                started: None,
                 box_name: None,
                 size: 0,
                 rows: 0,
@@ -106,11 +110,13 @@ const COPY_OVERDUE: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub fn status(site: &Site, now: Timestamp) -> Result<Status> {
     let (good, damaged): (Vec<_>, Vec<_>) = primary(site)?.into_iter().partition(|listed| listed.problem.is_none());
     let backups = good.len();
-    let newest_copied = good.iter().find(|listed| !listed.copies.is_empty()).map(|listed| listed.id.clone());
+    let since = |listed: &Listed| listed.started.map(|started| now.duration_since(started));
+    let copied = good.iter().find(|listed| !listed.copies.is_empty());
+    let newest_copied = copied.map(|listed| listed.id.clone());
+    let copied = copied.and_then(since).is_some_and(|age| age <= COPY_OVERDUE);
     let newest = good.into_iter().next();
-    let age = newest.as_ref().map(|listed| now.duration_since(listed.id.time()));
+    let age = newest.as_ref().and_then(since);
     let fresh = age.is_some_and(|age| age <= OVERDUE);
-    let copied = newest_copied.as_ref().is_some_and(|id| now.duration_since(id.time()) <= COPY_OVERDUE);
     let green = fresh && copied && damaged.is_empty();
     Ok(Status {
         newest,

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::StickAt;
 use super::artifact::{Checked, verify};
+use super::site;
 use crate::config::{self, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
@@ -25,6 +26,8 @@ pub struct Plan {
     pub config_path: PathBuf,
     /// Where each database goes.
     pub databases: Vec<(ArtifactFacts, PathBuf)>,
+    /// Where the box keeps its identity; `None` when everything goes into one folder, just to look at it.
+    state: Option<PathBuf>,
     /// The first half of the SHA-256 of the manifest, in groups of four: to compare with a note or a phone call.
     pub fingerprint: String,
 }
@@ -52,7 +55,7 @@ impl Plan {
 
     /// Its age in seconds as of `now`.
     pub fn age_seconds(&self, now: Timestamp) -> i64 {
-        now.duration_since(self.stored.manifest.id.time()).as_secs()
+        now.duration_since(self.stored.manifest.started).as_secs()
     }
 }
 
@@ -108,7 +111,8 @@ pub fn plan(
     let config_path = into.map_or_else(|| config_path.to_owned(), |dir| dir.join("tillstick.toml"));
     refuse_existing(databases.iter().map(|(_, path)| path).chain([&config_path]))?;
     let fingerprint = fingerprint(&stored.bytes);
-    Ok(Plan { fs, stored, config_path, databases, fingerprint })
+    let state = into.is_none().then_some(known.state);
+    Ok(Plan { fs, stored, config_path, databases, state, fingerprint })
 }
 
 /// A box that has something does not know nothing: nothing is ever overwritten by a recovery.
@@ -155,7 +159,24 @@ pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
     make_parent(&plan.config_path)?;
     let text = plan.stored.manifest.config.as_deref().unwrap_or_default();
     durable::write(&plan.config_path, text.as_bytes(), 0o640)?;
+    if let Some(state) = &plan.state {
+        become_the_box(state, &plan.stored.manifest, &mut report)?;
+    }
     Ok(report)
+}
+
+/// The recovered box goes on as the one that was lost, so that its sticks go on being its own.
+fn become_the_box(state: &Path, manifest: &Manifest, report: &mut Report) -> Result<()> {
+    if site::take_box_id(state, &manifest.box_id)? {
+        return Ok(());
+    }
+    report.warnings.push(format!(
+        "this box had an id of its own before; to go on as box {} put {} into {:?}",
+        manifest.box_name,
+        manifest.box_id,
+        site::box_id_path(state)
+    ));
+    Ok(())
 }
 
 fn make_parent(path: &Path) -> Result<()> {

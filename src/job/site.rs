@@ -2,7 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::{Config, SourceConfig, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
@@ -59,8 +59,28 @@ fn open_source(source: &SourceConfig, spool: &Path) -> Box<dyn Source> {
     }
 }
 
+/// Where a box keeps its id.
+pub(super) fn box_id_path(state: &Path) -> PathBuf {
+    state.join(BOX_ID)
+}
+
+/// Gives a box that has no id yet this one; tells whether it has it now.
+pub(super) fn take_box_id(state: &Path, id: &str) -> Result<bool> {
+    let path = box_id_path(state);
+    if path.exists() {
+        return Ok(box_id(state)? == id);
+    }
+    make_state(state)?;
+    durable::write(&path, format!("{id}\n").as_bytes(), 0o600)?;
+    Ok(true)
+}
+
+fn make_state(state: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(state).context(|| format!("cannot make the folder {state:?}"))
+}
+
 fn box_id(state: &Path) -> Result<String> {
-    let path = state.join(BOX_ID);
+    let path = box_id_path(state);
     match durable::read(&path, 100) {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes).trim().to_owned();
@@ -71,11 +91,7 @@ fn box_id(state: &Path) -> Result<String> {
                 .help("put the id back from a manifest on a stick of this box (`box_id`), or remove the file to become a new box"))
         }
         Err(error) if error.kind() == Kind::Missing => {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(state)
-                .context(|| format!("cannot make the folder {state:?}"))?;
+            make_state(state)?;
             let id: String = entropy::bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
             durable::write(&path, format!("{id}\n").as_bytes(), 0o600)?;
             Ok(id)

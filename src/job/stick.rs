@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::Site;
 use crate::error::{Error, Kind, Result};
+use crate::model::BackupId;
 use crate::policy::stick::{StickRules, Verdict, VerdictKind, judge};
 use crate::policy::tse::TseRules;
 use crate::stick::fs::StickFs;
+use crate::stick::generations::{Stored, stored};
 use crate::stick::identify::{self, Inspection, Medium};
 use crate::stick::probe::Limits;
 use crate::stick::{self, Volume};
@@ -58,6 +60,13 @@ impl StickAt {
         let inspection = identify::inspect(&self.path, &rules.tse, &Limits::default())?;
         let verdict = judge(&inspection.facts, rules);
         Ok(Judged { inspection, verdict })
+    }
+
+    /// The newest id that this box's name has on the stick: a new backup must come after it, whatever the clock says.
+    pub fn newest_id(&self, site: &Site) -> Result<Option<BackupId>> {
+        let mut fs = self.open_for_reading()?;
+        let ours = |stored: &Stored| stored.manifest.box_name == site.config.box_name;
+        Ok(stored(fs.as_mut())?.into_iter().filter(ours).map(|stored| stored.manifest.id).max())
     }
 
     /// Opens it for reading.

@@ -31,11 +31,24 @@ pub(super) fn read(dir: &Path) -> Vec<CopyRecord> {
 }
 
 pub(super) fn add(dir: &Path, copy: CopyRecord) -> Result<()> {
-    let mut copies = read(dir);
-    copies.retain(|known| known.store != copy.store || known.medium != copy.medium);
+    let mut copies = without(dir, &copy.store, &copy.medium);
     copies.push(copy);
     let excess = copies.len().saturating_sub(COPIES_MAX);
     copies.drain(..excess);
-    let bytes = serde_json::to_vec_pretty(&copies).expect("plain data");
+    write(dir, &copies)
+}
+
+pub(super) fn forget(dir: &Path, store: &str, medium: &str) -> Result<()> {
+    write(dir, &without(dir, store, medium))
+}
+
+fn without(dir: &Path, store: &str, medium: &str) -> Vec<CopyRecord> {
+    let mut copies = read(dir);
+    copies.retain(|known| known.store != store || known.medium != medium);
+    copies
+}
+
+fn write(dir: &Path, copies: &[CopyRecord]) -> Result<()> {
+    let bytes = serde_json::to_vec_pretty(copies).expect("plain data");
     durable::write(&dir.join(COPIES), &bytes, 0o600)
 }

@@ -71,4 +71,9 @@ impl Stored {
     pub fn add_copy(&self, copy: CopyRecord) -> Result<()> {
         copies::add(&self.dir, copy)
     }
+
+    /// Remembers that a copy is no longer there.
+    pub fn forget_copy(&self, store: &str, medium: &str) -> Result<()> {
+        copies::forget(&self.dir, store, medium)
+    }
 }

@@ -1,13 +1,12 @@
 //! The bytes below a file system: an image file or a block device, from the volume's first byte on.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
-
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use std::os::unix::fs::FileExt;
 
 use super::Volume;
-use crate::error::{Context, Result};
+use crate::error::Result;
+use crate::host::block;
 
 /// Where the sectors of one volume go. Positions are bytes from the volume's start.
 pub trait Medium: Send {
@@ -31,18 +30,9 @@ pub(super) struct FileMedium {
 }
 
 impl FileMedium {
-    /// A block device opened for writing is ours alone: nobody mounts it meanwhile, and it is not mounted now.
+    /// A block device is ours alone as long as it is open: nobody mounts it meanwhile, and it is not mounted now.
     pub(super) fn open(volume: &Volume, writable: bool) -> Result<Self> {
-        let failed =
-            || format!("cannot open {:?} to {}", volume.path, if writable { "write to it" } else { "read it" });
-        let is_device = std::fs::metadata(&volume.path).context(failed)?.file_type().is_block_device();
-        let exclusive = if writable && is_device { libc::O_EXCL } else { 0 };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(writable)
-            .custom_flags(exclusive | libc::O_CLOEXEC)
-            .open(&volume.path)
-            .context(failed)?;
+        let file = block::open_exclusive(&volume.path, writable)?;
         Ok(Self { file, offset: volume.offset, size: volume.size })
     }
 
@@ -72,6 +62,6 @@ impl Medium for FileMedium {
     fn forget(&mut self) -> io::Result<()> {
         // Only clean pages can be dropped.
         self.file.sync_all()?;
-        posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).map_err(io::Error::from)
+        block::drop_cache(&self.file).map_err(io::Error::from)
     }
 }
