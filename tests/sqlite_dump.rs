@@ -352,7 +352,7 @@ fn the_shell_normalises_line_ends_of_the_schema_and_nothing_else() {
 fn the_growth_of_one_table_leaves_the_chunks_of_the_next_alone() {
     let desk = Desk::with(
         "CREATE TABLE a(id INTEGER PRIMARY KEY, x); CREATE TABLE b(id INTEGER PRIMARY KEY, x);
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 21000)
          INSERT INTO a SELECT i, 'row ' || i FROM n; INSERT INTO b SELECT id, x || '!' FROM a;",
     );
     let chunks = || {
