@@ -21,7 +21,7 @@ echo "till.db: $(tills till.db), $(du -h till.db | cut -f1)"
 step '2. A stick as people have them: partitioned, FAT32, with somebody'"'"'s files on it'
 truncate -s 300M stick.img
 echo 'start=2048, type=c' | sfdisk -q stick.img
-mkfs.vfat -F 32 -s 1 -n URLAUB --offset 2048 stick.img 306000 >/dev/null
+mkfs.vfat -F 32 -s 1 -n URLAUB --offset 2048 stick.img 306176 >/dev/null
 mkdir foreign; head -c 3000000 /dev/urandom > foreign/Strandfoto.jpg; echo 'Milch, Brötchen' > foreign/Einkaufszettel.txt
 mcopy -i stick.img@@1M foreign/* ::/
 (cd foreign && sha256sum ./*) > foreign.sums
@@ -46,23 +46,34 @@ step '6. Once more, with nothing new: what is known is taken over'
 run tillstick backup --stick stick.img --config tillstick.toml
 run tillstick backup --stick stick.img --config tillstick.toml
 
-step '7. What lies on the stick'
+step '7. Somebody pulls the plug in the middle of it'
+till day till.db 20 500
+tillstick -q backup --stick stick.img --config tillstick.toml &
+backup=$!
+sleep 0.7
+kill -9 $backup 2>/dev/null || true
+wait $backup 2>/dev/null || echo 'the backup was killed half-way'
+run tillstick check --stick stick.img
+echo 'what was finished before is still whole; the next backup tidies up:'
+run tillstick backup --stick stick.img --config tillstick.toml
+
+step '8. What lies on the stick'
 mdir -/ -b -i stick.img@@1M ::/ | sed 's|^::|  |'
 mkdir back; mcopy -i stick.img@@1M ::/Strandfoto.jpg ::/Einkaufszettel.txt back/
 (cd back && sha256sum --quiet -c ../foreign.sums) && echo 'somebody'"'"'s files are byte for byte what they were'
 
-step '8. Is it all readable? Read from the stick, restored, compared value by value'
+step '9. Is it all readable? Read from the stick, restored, compared value by value'
 run tillstick check --stick stick.img --drill --scratch "$out"
 run tillstick list --config tillstick.toml
 run tillstick status --config tillstick.toml
 
-step '9. An auditor needs nothing but ordinary tools'
+step '10. An auditor needs nothing but ordinary tools'
 mcopy -i stick.img@@1M ::/004711_kasse.sql.gz ::/SHA256SUMS .
 grep ' 004711_kasse.sql.gz$' SHA256SUMS | sha256sum -c
 gunzip -c 004711_kasse.sql.gz | sqlite3 auditor.db
 echo "auditor.db: $(tills auditor.db)"
 
-step '10. A restore into a second database, and its comparison with the till'
+step '11. A restore into a second database, and its comparison with the till'
 newest=$(tillstick list --json --config tillstick.toml | sed -n 's/.*"id": "\([^"]*\)".*/\1/p' | head -1)
 run tillstick restore "$newest" --into second.db --config tillstick.toml
 echo "till.db:   $(tills till.db)"
@@ -72,11 +83,11 @@ tillstick -q dump sqlite:second.db -o second.sql.gz
 cmp till.sql.gz second.sql.gz
 echo 'every table, row and value is the same: both dump to the same file, byte for byte'
 
-step '11. The shop burnt down: a new box has nothing but the stick'
+step '12. The shop burnt down: a new box has nothing but the stick'
 run tillstick recover stick.img --into newbox --yes
 echo "newbox/kasse.db: $(tills newbox/kasse.db)"
 
-step '12. Sticks that are not for backups are refused, and told why'
+step '13. Sticks that are not for backups are refused, and told why'
 truncate -s 64M tse.img ntfs.img exfat.img
 mkfs.vfat -F 32 -s 1 -n SWISSBIT tse.img >/dev/null
 printf '\1' > TSE_INFO.DAT; printf '\1' > TSE_COMM.DAT; mcopy -i tse.img TSE_INFO.DAT TSE_COMM.DAT ::/

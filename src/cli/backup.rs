@@ -1,10 +1,7 @@
 //! `tillstick backup`: the main job.
 
-use std::path::PathBuf;
-
-use super::{Context, Exit, say};
+use super::{Context, Exit, StickFlag, say};
 use crate::error::Result;
-use crate::job::StickAt;
 use crate::job::backup::{Report, backup};
 use crate::lang::Lang;
 
@@ -18,18 +15,13 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Copy the backup to this stick: an image file, a block device, or the folder where it is mounted.
-    #[arg(long, value_name = "PATH")]
-    stick: Option<PathBuf>,
-    /// The stick may be a folder that lies on no block device.
-    #[arg(long, requires = "stick")]
-    plain_folder: bool,
+    #[command(flatten)]
+    stick: StickFlag,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
+pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let site = context.site()?;
-    let stick = args.stick.map(|path| StickAt { path, plain_folder: args.plain_folder });
-    let report = backup(&site, stick.as_ref(), &context.run())?;
+    let report = backup(&site, args.stick.at().as_ref(), &context.run())?;
     let lang = site.config.lang;
     context.screen.result(&report, |report| lines(report, lang))?;
     Ok(if report.all_copied() { Exit::Done } else { Exit::Partly })

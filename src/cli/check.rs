@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Context, Exit};
+use super::{Context, Exit, StickFlag};
 use crate::error::Result;
-use crate::job::StickAt;
 use crate::job::check::{self, Finding};
 use crate::model::BackupId;
 
@@ -21,12 +20,8 @@ pub(super) struct Args {
     /// A backup's id, or a file.
     #[arg(value_name = "ID|FILE")]
     what: Option<String>,
-    /// Check what is on this stick.
-    #[arg(long, value_name = "PATH")]
-    stick: Option<PathBuf>,
-    /// The stick may be a folder that lies on no block device.
-    #[arg(long, requires = "stick")]
-    plain_folder: bool,
+    #[command(flatten)]
+    stick: StickFlag,
     /// Load each artifact into a scratch database and compare it with what was backed up.
     #[arg(long)]
     drill: bool,
@@ -37,15 +32,12 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let run = context.run();
-    let findings = match (&args.what, &args.stick) {
+    let findings = match (&args.what, args.stick.at()) {
         (Some(what), None) if Path::new(what).is_file() => check::file(Path::new(what), &run)?,
         (what, stick) => {
             let id = what.as_deref().map(str::parse::<BackupId>).transpose()?;
             match stick {
-                Some(path) => {
-                    let at = StickAt { path: path.clone(), plain_folder: args.plain_folder };
-                    check::on_stick(&at, id.as_ref(), args.drill.then_some(&*args.scratch), &run)?
-                }
+                Some(stick) => check::on_stick(&stick, id.as_ref(), args.drill.then_some(&*args.scratch), &run)?,
                 None => check::primary(&context.site()?, id.as_ref(), args.drill, &run)?,
             }
         }

@@ -1,25 +1,18 @@
 //! `tillstick list`: the backups in the primary or on a stick.
 
-use std::path::PathBuf;
-
-use super::{Context, Exit, say};
+use super::{Context, Exit, StickFlag, say};
 use crate::error::Result;
-use crate::job::StickAt;
 use crate::job::list::{self, Listed};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// List what is on this stick, of every box; needs no configuration.
-    #[arg(long, value_name = "PATH")]
-    stick: Option<PathBuf>,
-    /// The stick may be a folder that lies on no block device.
-    #[arg(long, requires = "stick")]
-    plain_folder: bool,
+    #[command(flatten)]
+    stick: StickFlag,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
-    let listed = match args.stick {
-        Some(path) => list::on_stick(&StickAt { path, plain_folder: args.plain_folder })?,
+pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let listed = match args.stick.at() {
+        Some(stick) => list::on_stick(&stick)?,
         None => list::primary(&context.site()?)?,
     };
     context.screen.result(&listed, |listed| match listed.is_empty() {

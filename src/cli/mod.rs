@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::host::signals;
-use crate::job::Site;
+use crate::job::{Site, StickAt};
 use crate::lang::Lang;
 use crate::model::Cancel;
 use screen::Screen;
@@ -73,7 +73,7 @@ enum Verb {
     Config(config::Verb),
     /// Back up every source, and copy the backup to a stick.
     Backup(backup::Args),
-    /// List the backups that are there.
+    /// List the backups that are there, or those on a stick, of every box (which needs no configuration).
     List(list::Args),
     /// Check that backups are what they were, and with a drill that they restore.
     Check(check::Args),
@@ -95,6 +95,23 @@ enum Verb {
     /// Print the manual page.
     #[command(hide = true)]
     Man,
+}
+
+/// A stick that a verb may be told to use.
+#[derive(Debug, clap::Args)]
+struct StickFlag {
+    /// The stick: an image file, a block device, or the folder where it is mounted.
+    #[arg(long, value_name = "PATH")]
+    stick: Option<PathBuf>,
+    /// The stick may be a folder that lies on no block device.
+    #[arg(long, requires = "stick")]
+    plain_folder: bool,
+}
+
+impl StickFlag {
+    fn at(&self) -> Option<StickAt> {
+        self.stick.clone().map(|path| StickAt { path, plain_folder: self.plain_folder })
+    }
 }
 
 /// How a verb ended when it did not fail.
@@ -151,8 +168,8 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
     match verb {
         Verb::Init(args) => init::run(context, args),
         Verb::Config(verb) => config::run(context, &verb),
-        Verb::Backup(args) => backup::run(context, args),
-        Verb::List(args) => list::run(context, args),
+        Verb::Backup(args) => backup::run(context, &args),
+        Verb::List(args) => list::run(context, &args),
         Verb::Check(args) => check::run(context, &args),
         Verb::Restore(args) => restore::run(context, args),
         Verb::Recover(args) => recover::run(context, args),
