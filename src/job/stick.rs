@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Site;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::model::BackupId;
 use crate::policy::stick::{StickRules, Verdict, VerdictKind, judge};
 use crate::policy::tse::TseRules;
@@ -111,10 +111,7 @@ impl Judged {
                 let found = self.inspection.volume(*volume);
                 found.ok_or_else(|| no_device(path))
             }
-            VerdictKind::Refused(reason) => {
-                Err(Error::new(Kind::Refused, format!("the stick {path:?} is refused: {reason}"))
-                    .help("`tillstick stick inspect` shows everything that is known about it"))
-            }
+            VerdictKind::Refused(reason) => Err(reason.to_error()).context(|| format!("the stick {path:?} is refused")),
         }
     }
 
