@@ -7,7 +7,9 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::kit::{Box, MIB, STICK, Stick, is_root, names, ran, receipts, scratch, tillstick, tool, tool_command};
+use crate::kit::{
+    Box, MIB, Mounted, STICK, Stick, is_root, names, ran, receipts, scratch, tillstick, tool, tool_command,
+};
 
 #[test]
 fn a_wrong_command_line_exits_2_and_says_what_there_is() {
@@ -113,23 +115,6 @@ impl Drop for Loop {
     }
 }
 
-/// A mounted device, unmounted at the end.
-struct Mounted(tempfile::TempDir);
-
-impl Mounted {
-    fn new(args: &[&str]) -> Self {
-        let dir = scratch();
-        tool("mount", &[args, &[dir.path().to_str().unwrap()]].concat());
-        Self(dir)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = tool_command("umount", &[self.0.path().to_str().unwrap()]).status();
-    }
-}
-
 #[test]
 fn a_block_device_gets_the_backup_and_a_mounted_one_is_refused() {
     let (site, stick) = (Box::new(), Stick::fat32(STICK));
@@ -146,13 +131,14 @@ fn a_block_device_gets_the_backup_and_a_mounted_one_is_refused() {
 
     let other = Stick::made(STICK, "mkfs.ext4", &["-q", "-F"]);
     let device = Loop::of(&other);
-    let mounted = Mounted::new(&[&device.0]);
+    let dir = scratch();
+    let _mounted = Mounted::at(&[&device.0, dir.path().to_str().unwrap()], dir.path().to_owned());
     let before = site.ids();
-    let folder = mounted.0.path().to_str().unwrap();
+    let folder = dir.path().to_str().unwrap();
     site.run(&["backup", "--stick", &device.0]).exits(1).says(&[&device.0, "is mounted at", "help:"]);
     site.run(&["backup", "--stick", folder]).exits(1).says(&["refused"]);
     assert_eq!(site.ids(), before);
-    assert_eq!(names(mounted.0.path()), ["lost+found"]);
+    assert_eq!(names(dir.path()), ["lost+found"]);
 }
 
 #[test]

@@ -314,3 +314,20 @@ pub(crate) fn receipts(database: &Path) -> u64 {
 pub(crate) fn sql(database: &Path, sql: &str) -> String {
     tool("sqlite3", &[database.to_str().unwrap(), sql])
 }
+
+/// Something mounted, unmounted at the end.
+pub(crate) struct Mounted(PathBuf);
+
+impl Mounted {
+    /// Mounts as `mount` understands `args`, which end in the folder `at`.
+    pub(crate) fn at(args: &[&str], at: PathBuf) -> Self {
+        tool("mount", args);
+        Self(at)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = tool_command("umount", &["-l", self.0.to_str().unwrap()]).status();
+    }
+}
