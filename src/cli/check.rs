@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Context, Exit, StickFlag};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::job::check::{self, Finding};
 use crate::model::BackupId;
 
@@ -33,7 +33,13 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let run = context.run();
     let findings = match (&args.what, args.stick.at()) {
-        (Some(what), None) if Path::new(what).is_file() => check::file(Path::new(what), &run)?,
+        (Some(what), None) if Path::new(what).is_file() => {
+            if args.drill {
+                return Err(Error::new(Kind::Usage, "--drill compares with a manifest, and a single file has none")
+                    .help("try it out with `tillstick restore FILE --into NEW.db`"));
+            }
+            check::file(Path::new(what), &run)?
+        }
         (what, stick) => {
             let id = what.as_deref().map(str::parse::<BackupId>).transpose()?;
             match stick {

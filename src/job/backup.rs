@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::artifact::verify;
 use super::copy::{self, CopyDone};
-use super::{Site, StickAt};
+use super::{Site, StickAt, drill};
 use crate::config::{self, Spool};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::block;
@@ -75,9 +75,10 @@ pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report>
     }
     let lock = site.primary.lock("backup")?;
     site.primary.sweep(&lock)?;
+    drill::sweep(site.primary.dir());
     let (stored, mut report) = make(site, &lock, newest_elsewhere.as_ref(), run)?;
     if let Some(stick) = stick {
-        report.copies.push(copy::to_stick(site, &stored, stick, run));
+        report.copies.push(copy::to_stick(site, &stored, stick, run)?);
     }
     if site.config.primary.spool == Spool::One {
         remove_older(site, &lock, &mut report)?;

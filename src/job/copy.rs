@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Site, StickAt};
-use crate::error::Result;
+use crate::error::{Context, Kind, Result};
 use crate::model::{BackupId, Run};
 use crate::primary::{CopyRecord, Stored};
 use crate::stick::publish::{Outgoing, PublishRules, Published, publish};
@@ -35,9 +35,12 @@ pub struct CopyDone {
 }
 
 /// Copies a backup to a stick. A failure is part of the result: the backup itself is safe in the primary.
-pub fn to_stick(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> CopyDone {
+///
+/// # Errors
+/// Only that somebody stopped it: then nothing more is to be done.
+pub fn to_stick(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<CopyDone> {
     let medium = at.path.display().to_string();
-    match put(site, stored, at, run) {
+    Ok(match put(site, stored, at, run) {
         Ok((medium, published)) => CopyDone {
             store: STORE.into(),
             medium,
@@ -47,6 +50,10 @@ pub fn to_stick(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> CopyDo
             repaired: published.repaired,
             error: None,
         },
+        Err(error) if error.kind() == Kind::Cancelled => {
+            let id = stored.id();
+            return Err(error).context(|| format!("the backup {id} is made, and not copied to {medium:?}"));
+        }
         Err(error) => CopyDone {
             store: STORE.into(),
             medium,
@@ -56,7 +63,7 @@ pub fn to_stick(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> CopyDo
             repaired: Vec::new(),
             error: Some(error.report()),
         },
-    }
+    })
 }
 
 fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String, Published)> {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,16 +13,30 @@ use super::artifact::{Checked, same_text};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{ArtifactFacts, Quiet, Run, Sink, Stage, TextFacts};
 use crate::pack::Unpacker;
-use crate::primary;
 use crate::source::Source;
 use crate::source::sqlite::{LoadOptions, Sqlite, load};
 
 /// How much text is gathered before it is hashed, in bytes.
 const GATHER: usize = 64 << 10;
 
+/// A scratch folder is called this and the id of its process.
+const DRILL: &str = ".drill-";
+
+/// Removes the scratch folders in `parent` whose process has died.
+pub(super) fn sweep(parent: &Path) {
+    let own = std::process::id();
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.strip_prefix(DRILL)?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| pid == own || !Path::new("/proc").join(pid.to_string()).exists()) {
+            // What cannot be removed is somebody else's, and no drill fails because of it.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Loads the artifact that `reader` gives into a database under `scratch`, and compares it with its manifest.
 pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, scratch: &Path, run: &Run) -> Result<()> {
-    let scratch = Scratch::new(scratch.join(primary::scratch_name()))?;
+    let scratch = Scratch::new(scratch)?;
     let database = Sqlite {
         path: scratch.0.join("drill.db"),
         spool: scratch.0.clone(),
@@ -53,8 +68,12 @@ pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, scratch: &P
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(path: PathBuf) -> Result<Self> {
-        fs::create_dir_all(&path).context(|| format!("cannot make the scratch folder {path:?}"))?;
+    fn new(parent: &Path) -> Result<Self> {
+        sweep(parent);
+        let path = parent.join(format!("{DRILL}{}", std::process::id()));
+        // It will hold a whole shop's data, perhaps in a folder of everybody's.
+        let made = fs::DirBuilder::new().mode(0o700).create(&path);
+        made.context(|| format!("cannot make the scratch folder {path:?}"))?;
         Ok(Self(path))
     }
 }

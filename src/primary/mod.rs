@@ -3,7 +3,7 @@
 //! ```text
 //! <dir>/.lock                          one backup or restore at a time
 //! <dir>/20261122T200002Z.part/         a backup in the making; swept when its maker died
-//! <dir>/.drill-<pid>/                  a drill under way; swept likewise
+//! <dir>/.drill-<pid>/                  a drill under way
 //! <dir>/20261122T200002Z/              a finished one
 //!     104711_kasse.sql.gz              an artifact
 //!     104711_kasse.sql.gz.chunks       its chunk index: a cache, may be lost
@@ -36,7 +36,6 @@ pub const MANIFEST: &str = "manifest.json";
 /// Sums in the form of `sha256sum`.
 pub const SHA256SUMS: &str = "SHA256SUMS";
 const PART: &str = ".part";
-const SCRATCH: &str = ".drill-";
 
 /// The folder of all local backups.
 #[derive(Debug, Clone)]
@@ -74,7 +73,7 @@ impl Primary {
         let mut swept = Vec::new();
         for name in self.names()? {
             let unfinished = name.strip_suffix(PART).is_some_and(|id| id.parse::<BackupId>().is_ok());
-            if unfinished || is_abandoned_scratch(&name) {
+            if unfinished {
                 fs::remove_dir_all(self.dir.join(&name)).context(|| format!("cannot remove the unfinished {name}"))?;
                 swept.push(name);
             }
@@ -132,17 +131,6 @@ impl Primary {
         };
         list().context(|| format!("cannot read the folder of backups {:?}", self.dir))
     }
-}
-
-/// The name of this process's scratch folder for a drill.
-pub fn scratch_name() -> String {
-    format!("{SCRATCH}{}", std::process::id())
-}
-
-/// A drill may be under way in another process; the folder of one that has ended is a rest.
-fn is_abandoned_scratch(name: &str) -> bool {
-    let pid = name.strip_prefix(SCRATCH).and_then(|pid| pid.parse::<u32>().ok());
-    pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
 }
 
 #[cfg(test)]
