@@ -73,7 +73,9 @@ impl Error {
     pub fn remedy(&self) -> Option<&str> {
         self.help.as_deref().or_else(|| {
             let cause = self.cause.as_deref()?;
-            cause.downcast_ref::<Error>()?.remedy()
+            // One that travelled through an `io::Error` still knows.
+            let carried = cause.downcast_ref::<io::Error>().and_then(|io| io.get_ref()?.downcast_ref::<Error>());
+            cause.downcast_ref::<Error>().or(carried)?.remedy()
         })
     }
 
@@ -153,9 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_survives_a_trip_through_io_error() {
-        let io: io::Error = Error::new(Kind::Cancelled, "cancelled").into();
+    fn kind_and_remedy_survive_a_trip_through_io_error() {
+        let io: io::Error = Error::new(Kind::Cancelled, "cancelled").help("start it again").into();
         let back: Result<()> = Err(io).context(|| "read".into());
-        assert_eq!(back.unwrap_err().kind(), Kind::Cancelled);
+        let error = back.unwrap_err();
+        assert_eq!((error.kind(), error.remedy()), (Kind::Cancelled, Some("start it again")));
     }
 }

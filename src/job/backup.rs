@@ -17,7 +17,7 @@ use crate::model::{ArtifactFacts, ArtifactName, BackupId, FileName, MANIFEST_FOR
 use crate::pack::{self, Packer, Previous};
 use crate::policy::clock;
 use crate::policy::space::{self, Held};
-use crate::primary::{Draft, Stored};
+use crate::primary::{Draft, HEADROOM, Stored};
 
 /// A new artifact is judged to need this share of its text's size when there is no earlier one to go by.
 const FIRST_SHARE: u64 = 3;
@@ -181,7 +181,7 @@ fn pack_options(site: &Site) -> pack::Options {
 
 /// Sees to it that the new backup has room, and removes what policy lets go for it.
 fn make_room(site: &Site, lock: &Lock, known: &[Stored], newest: Option<&Manifest>) -> Result<Vec<(BackupId, String)>> {
-    let mut need = 1 << 20;
+    let mut need = HEADROOM;
     let before: BTreeMap<&FileName, u64> = newest
         .iter()
         .flat_map(|manifest| &manifest.artifacts)

@@ -15,6 +15,9 @@ use crate::model::{ArtifactName, BackupId, Manifest};
 /// How many bytes are written between two looks at the free space.
 const LOOK_EVERY: u64 = 4 << 20;
 
+/// What a draft needs beside its artifacts, in bytes: what may be written unlooked, and 1 MiB for the small files.
+pub const HEADROOM: u64 = LOOK_EVERY + (1 << 20);
+
 /// A backup in the making. Dropped without [`finish`](Draft::finish) it vanishes.
 #[derive(Debug)]
 pub struct Draft {

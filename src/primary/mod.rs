@@ -23,7 +23,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 pub use copies::CopyRecord;
-pub use draft::{ArtifactFile, Draft};
+pub use draft::{ArtifactFile, Draft, HEADROOM};
 pub use stored::Stored;
 
 use crate::error::{Context, Error, Kind, Result};

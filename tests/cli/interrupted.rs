@@ -1,6 +1,7 @@
 //! Ctrl-C and sudden death at moments spread over a run: no finished-looking rest, and the next run succeeds.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -182,4 +183,18 @@ fn clear(dir: &Path) {
     for name in names(dir) {
         fs::remove_file(dir.join(name)).unwrap();
     }
+}
+
+#[test]
+fn ctrl_c_while_the_stick_is_written_exits_130_and_says_that_the_backup_is_made() {
+    let (site, stick) = (Box::large(), Stick::fat32(STICK));
+    let mut child = site.start(&["backup", "--json", "--stick", stick.text()]);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("\"stage\":\"copy\"")), "it never came to the stick");
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    let last = lines.last().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{last}");
+    assert!(last.contains("is made, and not copied"), "{last}");
+    assert_eq!(site.ids().len(), 1);
+    all_is_well(&site, &stick);
 }

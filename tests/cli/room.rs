@@ -25,7 +25,7 @@ fn in_a_small_folder_the_oldest_go_first_and_the_newest_good_one_stays() {
         return;
     }
     let primary = site.primary();
-    let small = ["-t", "tmpfs", "-o", "size=8m", "tmpfs", primary.to_str().unwrap()];
+    let small = ["-t", "tmpfs", "-o", "size=12m", "tmpfs", primary.to_str().unwrap()];
     let _mounted = Mounted::at(&small, primary.clone());
     let mut newest = site.backup();
     let oldest = newest.clone();
@@ -34,7 +34,7 @@ fn in_a_small_folder_the_oldest_go_first_and_the_newest_good_one_stays() {
         &site.database(),
         "CREATE TABLE photos(id INTEGER PRIMARY KEY, photo BLOB); INSERT INTO photos VALUES(1, randomblob(600000))",
     );
-    for _ in 0..6 {
+    for _ in 0..8 {
         sql(&site.database(), "UPDATE photos SET photo = randomblob(600000)");
         newest = site.backup();
         assert_eq!(site.ids().last(), Some(&newest));
