@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -115,7 +116,8 @@ impl Part {
     }
 
     fn open(&self) -> Result<File> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&self.0);
+        // A shop's whole data: for its owner alone.
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.0);
         file.context(|| format!("cannot create {:?}", self.0))
     }
 

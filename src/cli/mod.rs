@@ -150,7 +150,9 @@ impl Context {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(cli.verbose);
-    let context = Context { config: cli.config, screen: Screen::new(cli.json, cli.quiet), cancel: Cancel::default() };
+    let cancel = Cancel::default();
+    let screen = Screen::new(cli.json, cli.quiet, cancel.clone());
+    let context = Context { config: cli.config, screen, cancel };
     let ended = signals::cancel_on_signals(&context.cancel).and_then(|()| run(&context, cli.verb));
     context.screen.finish();
     match ended {

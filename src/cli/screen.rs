@@ -8,18 +8,20 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{Event, Monitor, Stage};
+use crate::host::terminal;
+use crate::model::{Cancel, Event, Monitor, Quiet, Run, Stage};
 
 /// Where a verb writes.
 pub(super) struct Screen {
     json: bool,
     quiet: bool,
+    cancel: Cancel,
     bar: Mutex<Option<ProgressBar>>,
 }
 
 impl Screen {
-    pub(super) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet, bar: Mutex::new(None) }
+    pub(super) fn new(json: bool, quiet: bool, cancel: Cancel) -> Self {
+        Self { json, quiet, cancel, bar: Mutex::new(None) }
     }
 
     /// Prints the result: as JSON, or as the lines that `text` makes of it.
@@ -58,6 +60,7 @@ impl Screen {
         }
         let mut err = std::io::stderr();
         write!(err, "{prompt}").and_then(|()| err.flush()).context(|| "cannot write to the terminal".into())?;
+        terminal::wait_for_input(&Run { monitor: &Quiet, cancel: &self.cancel })?;
         let mut line = String::new();
         let read = stdin.read_line(&mut line).context(|| "cannot read the answer".into())?;
         Ok((read > 0).then(|| line.trim_end_matches(['\n', '\r']).to_owned()))

@@ -9,3 +9,4 @@ pub mod in_use;
 pub mod lock;
 pub mod signals;
 pub mod space;
+pub mod terminal;

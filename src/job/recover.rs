@@ -131,11 +131,9 @@ fn fingerprint(manifest: &[u8]) -> String {
     groups.join(" ")
 }
 
-/// Does what was planned: every artifact is verified first, then loaded, and the configuration comes last.
+/// Does what was planned: every artifact is verified first, then loaded, and the configuration comes last. When it fails,
+/// what it made is taken away again, so that a second try finds what the first one found.
 pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
-    for (facts, _) in &plan.databases {
-        verify(open_artifact(plan.fs.as_mut(), &plan.stored, &facts.name)?, facts, run)?;
-    }
     let mut report = Report {
         id: plan.stored.manifest.id.clone(),
         databases: Vec::new(),
@@ -143,6 +141,21 @@ pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
         rows: 0,
         warnings: Vec::new(),
     };
+    let done = load_all(&mut plan, &mut report, run).and_then(|()| set_up(&plan, &mut report));
+    if let Err(error) = done {
+        for path in &report.databases {
+            // The first error counts; the next try will name what is still in its way.
+            let _ = std::fs::remove_file(path);
+        }
+        return Err(error);
+    }
+    Ok(report)
+}
+
+fn load_all(plan: &mut Plan, report: &mut Report, run: &Run) -> Result<()> {
+    for (facts, _) in &plan.databases {
+        verify(open_artifact(plan.fs.as_mut(), &plan.stored, &facts.name)?, facts, run)?;
+    }
     for (facts, path) in &plan.databases {
         make_parent(path)?;
         run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
@@ -156,13 +169,17 @@ pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
         report.warnings.extend(loaded.warnings);
         report.databases.push(path.clone());
     }
+    Ok(())
+}
+
+fn set_up(plan: &Plan, report: &mut Report) -> Result<()> {
     make_parent(&plan.config_path)?;
     let text = plan.stored.manifest.config.as_deref().unwrap_or_default();
     durable::write(&plan.config_path, text.as_bytes(), 0o640)?;
-    if let Some(state) = &plan.state {
-        become_the_box(state, &plan.stored.manifest, &mut report)?;
+    match &plan.state {
+        Some(state) => become_the_box(state, &plan.stored.manifest, report),
+        None => Ok(()),
     }
-    Ok(report)
 }
 
 /// The recovered box goes on as the one that was lost, so that its sticks go on being its own.

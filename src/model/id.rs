@@ -17,6 +17,9 @@ pub struct BackupId(String);
 
 const FORM: &str = "%Y%m%dT%H%M%SZ";
 
+/// The year 9000 in seconds since 1970: no box gets there, and from any earlier id there is a next one.
+const LATEST_SECOND: i64 = 221_845_392_000;
+
 impl BackupId {
     /// The id of a backup that starts `now`, when `newest` is the newest id known so far.
     pub fn next(now: Timestamp, newest: Option<&BackupId>) -> Self {
@@ -52,7 +55,7 @@ impl FromStr for BackupId {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         match parse(text) {
-            Some(time) if Self::of(time).0 == text => Ok(Self(text.to_owned())),
+            Some(time) if Self::of(time).0 == text && time.as_second() < LATEST_SECOND => Ok(Self(text.to_owned())),
             _ => Err(Error::new(Kind::Usage, format!("{text:?} is not a backup id"))
                 .help("an id looks like 20261122T200002Z; `tillstick list` shows them")),
         }
@@ -102,9 +105,15 @@ mod tests {
 
     #[test]
     fn only_the_one_form_is_an_id() {
-        for wrong in
-            ["", "20261122T200002", "20261322T200002Z", "../20261122T200002Z", "20261122T200002Z ", "20261122t200002z"]
-        {
+        for wrong in [
+            "",
+            "20261122T200002",
+            "20261322T200002Z",
+            "../20261122T200002Z",
+            "20261122T200002Z ",
+            "20261122t200002z",
+            "99991231T235959Z",
+        ] {
             assert!(wrong.parse::<BackupId>().is_err(), "{wrong}");
         }
     }
