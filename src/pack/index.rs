@@ -19,7 +19,7 @@ const HEADER_LEN: usize = 40;
 pub(super) const ENTRY_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 8;
 
-/// The largest index that is read, in bytes: half a million chunks, 64 GB of text at the usual size of a chunk.
+/// The largest index that is read, in bytes: half a million chunks, 32 GB of text at the usual size of a chunk.
 pub(super) const INDEX_MAX: u64 = 16 << 20;
 
 /// The version of how a chunk is made from its text. A new one makes every older chunk unknown.

@@ -6,7 +6,7 @@
 //! artifact -> unpack -> text
 //! ```
 //!
-//! Each chunk is deflated alone with the 32 KiB of text before it as preset dictionary and ends on a byte, so a chunk
+//! Each chunk is deflated alone with the 16 KiB of text before it as preset dictionary and ends on a byte, so a chunk
 //! whose text and dictionary did not change is the same bytes in every artifact and is copied from the previous one.
 //! The bytes of an artifact depend on text, level and chunk size alone: never on threads or on what was reused.
 
@@ -48,7 +48,7 @@ impl Default for Options {
     fn default() -> Self {
         // More than four workers wait for the text: it is made by one thread.
         let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
-        Self { level: 6, threads, chunk: 128 << 10 }
+        Self { level: 6, threads, chunk: 64 << 10 }
     }
 }
 
