@@ -41,6 +41,25 @@ fn the_first_backup_lies_where_a_person_looks_for_it() {
 }
 
 #[test]
+fn a_root_folder_that_grows_over_old_data_shows_no_name_that_is_not_there() {
+    for others in 0..8 {
+        let stick = Stick::used();
+        let names: Vec<String> = (0..others).map(|n| format!("A photo with a long name, number {n}.jpg")).collect();
+        for name in &names {
+            stick.put(name, b"a picture");
+        }
+        for day in 1..=3 {
+            let backup = Backup::new("kasse-1", day, &[(KASSE, 5_000), (PAPERS, 7_000)]);
+            stick.publish(&backup, &PublishRules::default()).unwrap();
+            stick.holds(KASSE, &backup.content(KASSE));
+            stick.is_clean();
+        }
+        let in_root: Vec<String> = stick.in_sight().into_iter().filter(|name| !name.contains('/')).collect();
+        assert_eq!(in_root.len(), 3 + names.len(), "{in_root:?}");
+    }
+}
+
+#[test]
 fn the_newest_is_on_top_and_as_many_are_kept_as_was_asked_for() {
     for stick in [Stick::superfloppy(), Stick::folder()] {
         let rules = PublishRules { keep: 3, ..PublishRules::default() };

@@ -113,10 +113,32 @@ impl Overlay {
         if content && self.allocating || !content && !self.geometry.in_table(pos) {
             return Ok(());
         }
+        if !content && !self.allocating {
+            self.blank_new_folder(pos, bytes)?;
+        }
         self.patch(pos, bytes)?;
         if self.allocating && self.pending.len() > PENDING_SECTORS {
             // No entry leads to these chains yet, so they may go out in any order.
             self.write_sectors(|overlay, at| overlay.geometry.in_table(at))?;
+        }
+        Ok(())
+    }
+
+    /// Clusters that are taken while no file's chain is made are folders'. `fatfs` blanks those of all folders but the
+    /// root, where names of long ago, or anything, would be read as names once it grows.
+    fn blank_new_folder(&mut self, pos: u64, entry: &[u8]) -> io::Result<()> {
+        let mut old = vec![0; entry.len()];
+        self.read(pos, &mut old)?;
+        let first = (pos - self.geometry.table) / 4;
+        for (number, (old, new)) in (first..).zip(old.chunks_exact(4).zip(entry.chunks_exact(4))) {
+            if let Ok(cluster) = u32::try_from(number)
+                && is_free(old)
+                && !is_free(new)
+                && self.geometry.has(cluster)
+            {
+                let zeros = vec![0; self.geometry.cluster as usize];
+                self.patch(self.geometry.at(cluster), &zeros)?;
+            }
         }
         Ok(())
     }

@@ -136,11 +136,22 @@ impl Stick {
         Self { dir: scratch(), volume: None }
     }
 
-    fn image(offset: u64) -> Self {
+    /// A stick whose free clusters hold what was there before it was formatted.
+    pub fn used() -> Self {
         let dir = scratch();
+        fs::write(dir.path().join("stick.img"), noise("old data", 1 << 20).repeat(VOLUME_KIB as usize / 1024)).unwrap();
+        Self::format(dir, 0)
+    }
+
+    fn image(offset: u64) -> Self {
+        Self::format(scratch(), offset)
+    }
+
+    fn format(dir: TempDir, offset: u64) -> Self {
         let path = dir.path().join("stick.img");
         let size = VOLUME_KIB * 1024;
-        fs::File::create(&path).unwrap().set_len(offset + size).unwrap();
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).unwrap();
+        file.set_len(offset + size).unwrap();
         let (sectors, blocks) = ((offset / 512).to_string(), VOLUME_KIB.to_string());
         let path_text = path.to_str().unwrap();
         let fat = ["-F", "32", "-s", "1", "-n", "KASSE", "--offset", &sectors, path_text, &blocks];
