@@ -5,6 +5,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help setup demo test lint test-all bench build man completions clean
 
@@ -37,13 +38,13 @@ build: ## the release binary
 	$(CARGO) build --release --locked --bin tillstick
 
 man: build ## the manual page, into target/
-	target/release/tillstick man > target/tillstick.1
+	$(TARGET)/release/tillstick man > $(TARGET)/tillstick.1
 
 completions: build ## bash, zsh and fish completions, into target/completions/
-	mkdir -p target/completions
-	target/release/tillstick completions bash > target/completions/tillstick.bash
-	target/release/tillstick completions zsh > target/completions/_tillstick
-	target/release/tillstick completions fish > target/completions/tillstick.fish
+	mkdir -p $(TARGET)/completions
+	$(TARGET)/release/tillstick completions bash > $(TARGET)/completions/tillstick.bash
+	$(TARGET)/release/tillstick completions zsh > $(TARGET)/completions/_tillstick
+	$(TARGET)/release/tillstick completions fish > $(TARGET)/completions/tillstick.fish
 
 clean: ## remove what was built
 	$(CARGO) clean

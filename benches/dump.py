@@ -18,8 +18,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BIN = ROOT / "target/release/tillstick"
-TILL = ROOT / "target/release/examples/till"
+RELEASE = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
+BIN = RELEASE / "tillstick"
+TILL = RELEASE / "examples/till"
 
 
 class Cost:

@@ -24,6 +24,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let report = backup(&site, args.stick.at().as_ref(), &context.run())?;
     let lang = site.config.lang;
     context.screen.result(&report, |report| lines(report, lang))?;
+    if !context.screen.is_json() {
+        let failed = lang.pick("Der Stick ist NICHT sicher", "the stick is NOT safe", "la memoria NO es segura");
+        for error in report.copies.iter().filter_map(|copy| copy.error.as_ref()) {
+            context.screen.complain(&format!("error: {failed}: {error}"));
+        }
+    }
     Ok(if report.all_copied() { Exit::Done } else { Exit::Partly })
 }
 
@@ -51,11 +57,7 @@ fn lines(report: &Report, lang: Lang) -> Vec<String> {
     }
     for copy in &report.copies {
         match &copy.error {
-            Some(error) => {
-                let failed =
-                    lang.pick("Der Stick ist NICHT sicher", "the stick is NOT safe", "la memoria NO es segura");
-                lines.push(format!("{failed}: {error}"));
-            }
+            Some(_) => {}
             None => {
                 for repaired in &copy.repaired {
                     lines.push(format!("  repaired on the stick: {repaired}"));

@@ -1,7 +1,7 @@
 //! `tillstick dump`: a database becomes a .sql.gz, without any configuration.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -104,13 +104,28 @@ fn to_file(context: &Context, args: &Args, options: pack::Options) -> Result<Exi
     Ok(Exit::Done)
 }
 
+/// Whether a file begins as a SQLite database does. No connection to it is open yet.
+fn is_sqlite(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut head));
+    read.is_ok() && head == b"SQLite format 3\0"
+}
+
 /// The output under its temporary name, gone unless it is published.
 struct Part(PathBuf);
 
 impl Part {
     fn create(output: &Path) -> Result<Self> {
-        if output.is_dir() {
-            return Err(Error::new(Kind::Usage, format!("{output:?} is a folder")).help("name the file to write"));
+        match std::fs::symlink_metadata(output) {
+            Ok(meta) if !meta.is_file() => {
+                return Err(Error::new(Kind::Usage, format!("{output:?} is there and is not a plain file"))
+                    .help("name a file, or write to stdout with `-o -`"));
+            }
+            Ok(_) if is_sqlite(output) => {
+                return Err(Error::new(Kind::Usage, format!("{output:?} is a database, which a dump would replace"))
+                    .help("name another file"));
+            }
+            _ => {}
         }
         Ok(Self(durable::part_of(output)))
     }

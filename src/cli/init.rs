@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   tillstick init                                     asks
   tillstick init --set customer=104711 --set path=/srv/till/kasse.db -o tillstick.toml
-  tillstick init --yes -o -                          print one with every default";
+  tillstick init --yes --set customer=104711 -o -    print one with every other default";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -201,7 +201,13 @@ fn start_log(verbose: u8) {
         _ => log::LevelFilter::Debug,
     };
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(log::LevelFilter::Warn).filter_module("tillstick", level).parse_default_env().init();
+    // What fatfs finds odd about a stick is judged, and told, by us.
+    builder
+        .filter_level(log::LevelFilter::Warn)
+        .filter_module("fatfs", log::LevelFilter::Off)
+        .filter_module("tillstick", level)
+        .parse_default_env()
+        .init();
 }
 
 /// The language of the shop, as far as it is known before a configuration is.

@@ -44,7 +44,11 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     let at = StickAt { path: args.stick, plain_folder: args.plain_folder };
     let plan = recover::plan(&at, args.box_name.as_deref(), args.id.as_ref(), args.into.as_deref(), &context.config)?;
     for line in describe(&plan) {
-        context.screen.note(&line);
+        match args.yes {
+            true => context.screen.note(&line),
+            // Whoever is asked must see what about, however quiet the rest is.
+            false => context.screen.complain(&line),
+        }
     }
     if !args.yes {
         if !std::io::stdin().is_terminal() {
@@ -75,6 +79,11 @@ fn describe(plan: &Plan) -> Vec<String> {
         format!("backup       {}, {}", manifest.id, say::age(plan.age_seconds(Timestamp::now()), lang)),
         format!("fingerprint  {}", plan.fingerprint),
     ];
+    lines.extend(
+        plan.passed_over
+            .iter()
+            .map(|id| format!("NOT USED     {id}: newer, but some of its files are missing or damaged")),
+    );
     for (facts, path) in &plan.databases {
         let rows: u64 = facts.facts.tables.iter().map(|table| table.rows).sum();
         lines.push(format!("database     {}: {} rows -> {path:?}", facts.name, say::count(rows)));

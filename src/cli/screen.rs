@@ -24,6 +24,11 @@ impl Screen {
         Self { json, quiet, cancel, bar: Mutex::new(None) }
     }
 
+    /// Whether the reader is a program.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints the result: as JSON, or as the lines that `text` makes of it.
     pub(super) fn result<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> Vec<String>) -> Result<()> {
         self.finish();
@@ -92,7 +97,8 @@ impl Screen {
         }
     }
 
-    fn complain(&self, line: &str) {
+    /// A line on stderr, also when quiet.
+    pub(super) fn complain(&self, line: &str) {
         // Nowhere is left to report that stderr is closed.
         let _ = writeln!(std::io::stderr(), "{line}");
     }

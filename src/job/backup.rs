@@ -92,7 +92,7 @@ fn make(site: &Site, lock: &Lock, newest_elsewhere: Option<&BackupId>, run: &Run
     let known = site.primary.list()?;
     let newest = known.iter().find_map(|stored| stored.manifest().ok().map(|manifest| (stored.clone(), manifest)));
     let started = Timestamp::now();
-    let clock = clock::judge(started, newest.as_ref().map(|(_, manifest)| manifest.id.time()));
+    let clock = clock::judge(started, newest.as_ref().map(|(_, manifest)| manifest.started));
     let id = BackupId::next(started, known.first().map(Stored::id).max(newest_elsewhere));
     let mut warnings = Vec::new();
     if !clock.is_trusted() {
@@ -188,10 +188,10 @@ fn make_room(site: &Site, lock: &Lock, known: &[Stored], newest: Option<&Manifes
         .map(|artifact| (&artifact.source, artifact.size))
         .collect();
     for name in site.config.sources.keys() {
-        need += match before.get(name) {
-            Some(size) => size + size / 10,
-            None => site.source(name, site.primary.dir())?.estimate()? / FIRST_SHARE,
-        };
+        // Every source is asked, so that nothing goes for a backup that cannot be made.
+        let text =
+            site.source(name, site.primary.dir())?.estimate().context(|| format!("cannot back up source `{name}`"))?;
+        need += before.get(name).map_or(text / FIRST_SHARE, |size| size + size / 10);
     }
     let held: Vec<Held> = known.iter().filter_map(|stored| held(stored, site)).collect();
     let need_free = need.saturating_add(site.config.primary.min_free);

@@ -103,6 +103,9 @@ pub struct Status {
 /// A backup older than this is overdue: two runs a day are usual, and one may be missed.
 const OVERDUE: SignedDuration = SignedDuration::from_hours(25);
 
+/// A clock that is set right may go back by this much.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
+
 /// A shop that lost this much could enter it again by hand; more it could not.
 const COPY_OVERDUE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -113,10 +116,11 @@ pub fn status(site: &Site, now: Timestamp) -> Result<Status> {
     let since = |listed: &Listed| listed.started.map(|started| now.duration_since(started));
     let copied = good.iter().find(|listed| !listed.copies.is_empty());
     let newest_copied = copied.map(|listed| listed.id.clone());
-    let copied = copied.and_then(since).is_some_and(|age| age <= COPY_OVERDUE);
+    let copied = copied.and_then(since).is_some_and(|age| age >= -CLOCKS_DIFFER && age <= COPY_OVERDUE);
     let newest = good.into_iter().next();
     let age = newest.as_ref().and_then(since);
-    let fresh = age.is_some_and(|age| age <= OVERDUE);
+    // A backup of the future proves nothing about today: some clock was wrong.
+    let fresh = age.is_some_and(|age| age >= -CLOCKS_DIFFER && age <= OVERDUE);
     let green = fresh && copied && damaged.is_empty();
     Ok(Status {
         newest,

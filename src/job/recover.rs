@@ -26,6 +26,8 @@ pub struct Plan {
     pub config_path: PathBuf,
     /// Where each database goes.
     pub databases: Vec<(ArtifactFacts, PathBuf)>,
+    /// Newer backups that are not complete.
+    pub passed_over: Vec<BackupId>,
     /// Where the box keeps its identity; `None` when everything goes into one folder, just to look at it.
     state: Option<PathBuf>,
     /// The first half of the SHA-256 of the manifest, in groups of four: to compare with a note or a phone call.
@@ -71,11 +73,11 @@ pub fn plan(
 ) -> Result<Plan> {
     let mut fs = at.open_for_reading()?;
     let wanted = |stored: &Stored| {
-        stored.complete
-            && box_name.is_none_or(|name| stored.manifest.box_name.as_str() == name)
+        box_name.is_none_or(|name| stored.manifest.box_name.as_str() == name)
             && id.is_none_or(|id| stored.manifest.id == *id)
     };
-    let mut found: Vec<Stored> = stored(fs.as_mut())?.into_iter().filter(wanted).collect();
+    let (mut found, broken): (Vec<Stored>, Vec<Stored>) =
+        stored(fs.as_mut())?.into_iter().filter(wanted).partition(|stored| stored.complete);
     let mut boxes: Vec<&str> = found.iter().map(|stored| stored.manifest.box_name.as_str()).collect();
     boxes.sort_unstable();
     boxes.dedup();
@@ -88,6 +90,8 @@ pub fn plan(
             .help("`tillstick list --stick` shows what is there"));
     }
     let stored = found.remove(0);
+    let passed_over =
+        broken.into_iter().map(|broken| broken.manifest.id).filter(|id| *id > stored.manifest.id).collect();
     let manifest = &stored.manifest;
     let Some(text) = &manifest.config else {
         return Err(Error::new(Kind::Missing, format!("the backup {} carries no configuration", manifest.id))
@@ -112,7 +116,7 @@ pub fn plan(
     refuse_existing(databases.iter().map(|(_, path)| path).chain([&config_path]))?;
     let fingerprint = fingerprint(&stored.bytes);
     let state = into.is_none().then_some(known.state);
-    Ok(Plan { fs, stored, config_path, databases, state, fingerprint })
+    Ok(Plan { fs, stored, config_path, databases, passed_over, state, fingerprint })
 }
 
 /// A box that has something does not know nothing: nothing is ever overwritten by a recovery.

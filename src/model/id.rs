@@ -23,7 +23,8 @@ const LATEST_SECOND: i64 = 221_845_392_000;
 impl BackupId {
     /// The id of a backup that starts `now`, when `newest` is the newest id known so far.
     pub fn next(now: Timestamp, newest: Option<&BackupId>) -> Self {
-        let by_clock = Self::of(now);
+        let latest = Timestamp::from_second(LATEST_SECOND - 1).unwrap_or(now);
+        let by_clock = Self::of(now.min(latest));
         match newest {
             Some(newest) if by_clock <= *newest => Self::of(newest.time() + jiff::SignedDuration::from_secs(1)),
             _ => by_clock,
@@ -101,6 +102,7 @@ mod tests {
         assert_eq!(BackupId::next(at("1970-01-01T00:00:00Z"), Some(&newest)).as_str(), "21000101T000000Z");
         let same: BackupId = "20261122T200002Z".parse().unwrap();
         assert_eq!(BackupId::next(at("2026-11-22T20:00:02Z"), Some(&same)).as_str(), "20261122T200003Z");
+        assert!(BackupId::next(at("9999-12-30T20:00:02Z"), None).as_str().parse::<BackupId>().is_ok());
     }
 
     #[test]

@@ -57,7 +57,8 @@ impl Draft {
 
     /// Keeps the chunk index of an artifact. It is a cache: not synced on its own.
     pub fn index(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        fs::write(path, bytes).context(|| format!("cannot write {path:?}"))
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        file.and_then(|mut file| file.write_all(bytes)).context(|| format!("cannot write {path:?}"))
     }
 
     /// Makes it a backup.
