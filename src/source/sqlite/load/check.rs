@@ -18,8 +18,8 @@ const VIRTUAL_FAULTS: [&str; 4] =
 const TABLES_NAMED: usize = 10;
 
 /// Checks the database's structure. The indexes were built from the rows by SQLite itself, so that they need no
-/// comparing with them. Gives what should be known although it is whole.
-pub(super) fn structure(database: &Database) -> Result<Vec<String>> {
+/// comparing with them.
+pub(super) fn structure(database: &Database, warnings: &mut Vec<String>) -> Result<()> {
     let check = || -> Result<Vec<String>, Failure> {
         let own = database.own();
         // The original may hold rows that its CHECK constraints forbid.
@@ -30,7 +30,6 @@ pub(super) fn structure(database: &Database) -> Result<Vec<String>> {
         Ok(lines.collect::<rusqlite::Result<_>>()?)
     };
     let faults = check().map_err(|failure| database.explain(&failure, "cannot check the new database"))?;
-    let mut warnings = Vec::new();
     for fault in faults.iter().filter(|fault| *fault != "ok") {
         if !VIRTUAL_FAULTS.iter().any(|known| fault.starts_with(known)) {
             return Err(Error::new(Kind::Damaged, format!("the new database is not whole: {fault:?}"))
@@ -38,11 +37,11 @@ pub(super) fn structure(database: &Database) -> Result<Vec<String>> {
         }
         warnings.push(format!("a virtual table is not whole, as it may have been in the original: {fault:?}"));
     }
-    Ok(warnings)
+    Ok(())
 }
 
-/// Counts the rows that break their foreign keys; the original may have had them, so that they are worth a warning.
-pub(super) fn foreign_keys(database: &Database) -> Result<Option<String>> {
+/// Counts the rows that break their foreign keys; the original may have had them.
+pub(super) fn foreign_keys(database: &Database, warnings: &mut Vec<String>) -> Result<()> {
     let check = || -> Result<BTreeMap<String, u64>, Failure> {
         let mut statement = database.own().prepare("PRAGMA foreign_key_check")?;
         let mut rows = statement.query([])?;
@@ -55,17 +54,21 @@ pub(super) fn foreign_keys(database: &Database) -> Result<Option<String>> {
         Ok(broken)
     };
     match check() {
-        Ok(broken) if broken.is_empty() => Ok(None),
         Ok(broken) => {
             let named = broken.iter().take(TABLES_NAMED).map(|(table, rows)| format!("{rows} in {table:?}"));
             let named = named.collect::<Vec<_>>().join(", ");
-            Ok(Some(format!("rows refer to others that are not there, as they may have in the original: {named}")))
+            if !broken.is_empty() {
+                warnings.push(format!(
+                    "rows refer to others that are not there, as they may have in the original: {named}"
+                ));
+            }
         }
         Err(failure) if failure.message.contains("foreign key mismatch") => {
-            Ok(Some(format!("the foreign keys could not be checked: {}", failure.message)))
+            warnings.push(format!("the foreign keys could not be checked: {}", failure.message));
         }
-        Err(failure) => Err(database.explain(&failure, "cannot check the foreign keys of the new database")),
+        Err(failure) => return Err(database.explain(&failure, "cannot check the foreign keys of the new database")),
     }
+    Ok(())
 }
 
 /// Counts the rows of every table that is neither SQLite's own nor the shadow of a virtual one, in the order of the

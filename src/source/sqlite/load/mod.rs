@@ -26,7 +26,6 @@ mod transaction;
 mod window;
 
 use std::io::Read;
-use std::panic::resume_unwind;
 use std::path::Path;
 
 use self::guard::Database;
@@ -97,28 +96,11 @@ fn build(text: &mut (dyn Read + Send), part: &Part, options: &Options, run: &Run
     }
     close(database)?;
 
-    let open = || -> Result<Database> {
-        let database = Database::open(part.path(), options, run.cancel)?;
-        database.consumed(bytes);
-        Ok(database)
-    };
-    // Both only read, and each takes about as long as the other.
-    let (structure, contents) = std::thread::scope(|scope| {
-        let structure = scope.spawn(|| {
-            let database = open()?;
-            let found = check::structure(&database)?;
-            close(database).map(|()| found)
-        });
-        let contents = open().and_then(|database| {
-            let (broken, tables) = (check::foreign_keys(&database)?, check::count(&database)?);
-            Ok((database, broken, tables))
-        });
-        (structure.join().unwrap_or_else(|panic| resume_unwind(panic)), contents)
-    });
-    // What is wrong with the structure explains whatever else went wrong.
-    warnings.extend(structure?);
-    let (database, broken, tables) = contents?;
-    warnings.extend(broken);
+    let database = Database::open(part.path(), options, run.cancel)?;
+    database.consumed(bytes);
+    check::structure(&database, &mut warnings)?;
+    check::foreign_keys(&database, &mut warnings)?;
+    let tables = check::count(&database)?;
     if options.journal_mode_wal {
         let wal = database.own().pragma_update(None, "journal_mode", "WAL");
         wal.map_err(|cause| database.explain(&cause.into(), "cannot set WAL mode"))?;
