@@ -346,11 +346,25 @@ fn a_cancelled_dump_ends_soon_wherever_it_is() {
             }
         }
     }
+    /// Reports its progress at each cut, as the packer does.
+    struct Reporting<'r>(Chunks, Run<'r>);
+    impl Sink for Reporting<'_> {
+        fn text(&mut self) -> &mut Vec<u8> {
+            self.0.text()
+        }
+        fn boundary(&mut self, key: u64) -> bool {
+            self.0.boundary(key)
+        }
+        fn cut(&mut self) -> Result<()> {
+            self.0.cut()?;
+            self.1.progress(self.0.chunks.iter().map(|chunk| chunk.len() as u64).sum())
+        }
+    }
     let desk = Desk::with(ACCOUNTS);
     for at in [1, 5, 20] {
         let cancel = Cancel::default();
         let monitor = CancelAt(&cancel, at, Mutex::new(0));
-        let mut sink = Chunks::new(64 << 10);
+        let mut sink = Reporting(Chunks::new(16 << 10), Run { monitor: &monitor, cancel: &cancel });
         let error = desk.source().dump(&mut sink, &Run { monitor: &monitor, cancel: &cancel }).unwrap_err();
         assert_eq!(error.kind(), Kind::Cancelled);
         assert_eq!(*monitor.2.lock().unwrap(), at, "no further progress");

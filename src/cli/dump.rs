@@ -33,7 +33,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PREVIOUS")]
     reuse: Option<PathBuf>,
     /// How hard to compress.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=8))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=8))]
     level: u8,
     /// Threads that compress; by default one for each processor, at most four.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -17,11 +17,16 @@ pub(super) struct Screen {
     quiet: bool,
     cancel: Cancel,
     bar: Mutex<Option<ProgressBar>>,
+    /// When the last line of progress was printed.
+    last_line: Mutex<Option<Instant>>,
 }
+
+/// The least time between two lines of progress.
+const LINE_EVERY: Duration = Duration::from_millis(200);
 
 impl Screen {
     pub(super) fn new(json: bool, quiet: bool, cancel: Cancel) -> Self {
-        Self { json, quiet, cancel, bar: Mutex::new(None) }
+        Self { json, quiet, cancel, bar: Mutex::new(None), last_line: Mutex::new(None) }
     }
 
     /// Whether the reader is a program.
@@ -103,6 +108,16 @@ impl Screen {
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 
+    /// Progress comes with every chunk; a program that reads it wants a few lines a second.
+    fn is_time_for_a_line(&self) -> bool {
+        let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| last.elapsed() >= LINE_EVERY);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+
     fn draw(&self, event: Event) {
         let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
@@ -135,6 +150,9 @@ impl Screen {
 impl Monitor for Screen {
     fn event(&self, event: Event) {
         if self.json {
+            if matches!(event, Event::Progress { .. }) && !self.is_time_for_a_line() {
+                return;
+            }
             if let Ok(line) = serde_json::to_string(&event) {
                 self.complain(&line);
             }

@@ -13,6 +13,6 @@ pub trait Sink {
     /// must not depend on its neighbours. After `true`, finish the statement and call [`cut`](Sink::cut).
     fn boundary(&mut self, key: u64) -> bool;
 
-    /// Ends the chunk here. May wait for a worker; fails when the artifact cannot be written or the run was cancelled.
+    /// Ends the chunk here and reports the progress. May wait for a worker; fails when the artifact cannot be written or the run was cancelled.
     fn cut(&mut self) -> Result<()>;
 }

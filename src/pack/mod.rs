@@ -48,7 +48,7 @@ impl Default for Options {
     fn default() -> Self {
         // More than four workers wait for the text: it is made by one thread.
         let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
-        Self { level: 6, threads, chunk: 64 << 10 }
+        Self { level: 5, threads, chunk: 64 << 10 }
     }
 }
 

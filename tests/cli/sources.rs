@@ -71,8 +71,12 @@ fn ids_rise_past_a_backup_of_the_future_and_the_clock_is_not_trusted() {
     let future = "20990101T000000Z";
     let dir = site.primary().join(future);
     fs::rename(site.primary().join(&id), &dir).unwrap();
-    let manifest = fs::read_to_string(dir.join("manifest.json")).unwrap();
-    fs::write(dir.join("manifest.json"), manifest.replace(&id, future)).unwrap();
+    let manifest = fs::read(dir.join("manifest.json")).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    manifest["id"] = future.into();
+    manifest["started"] = "2099-01-01T00:00:00Z".into();
+    fs::write(dir.join("manifest.json"), manifest.to_string()).unwrap();
+    site.run(&["status", "--check"]).exits(1);
     let ran = site.run(&["backup", "--json"]).exits(0).says(&["before the newest backup"]);
     assert_eq!(ran.json()["id"], "20990101T000001Z");
     let manifest = fs::read(site.primary().join("20990101T000001Z/manifest.json")).unwrap();

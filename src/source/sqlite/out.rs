@@ -14,12 +14,11 @@ const TABLE_CUT: usize = 32 << 10;
 pub(super) struct Out<'a> {
     pub(super) sink: &'a mut dyn Sink,
     pub(super) run: &'a Run<'a>,
-    done: u64,
 }
 
 impl<'a> Out<'a> {
     pub(super) fn new(sink: &'a mut dyn Sink, run: &'a Run<'a>) -> Self {
-        Self { sink, run, done: 0 }
+        Self { sink, run }
     }
 
     /// Appends `line` and a line feed, within the current chunk.
@@ -42,9 +41,8 @@ impl<'a> Out<'a> {
 
     /// Ends the chunk.
     pub(super) fn cut(&mut self) -> Result<()> {
-        self.done += self.sink.text().len() as u64;
         self.sink.cut()?;
-        self.run.progress(self.done)
+        self.run.check()
     }
 
     /// Begins a part of the dump that should not move when an earlier part grows.
