@@ -1,7 +1,7 @@
 //! `tillstick config`: check, show or explain the configuration.
 
 use super::{Context, Exit, say};
-use crate::config::{self, example};
+use crate::config::{self, Config, SourceKind, example};
 use crate::error::Result;
 
 #[derive(Debug, clap::Subcommand)]
@@ -22,6 +22,15 @@ pub(super) fn run(context: &Context, verb: &Verb) -> Result<Exit> {
     }
 }
 
+/// A configuration may be written before its till is there, but mostly it is a slip of the pen.
+fn missing_databases(config: &Config) -> Vec<String> {
+    let sources = config.sources.iter().map(|(name, source)| match &source.kind {
+        SourceKind::Sqlite(sqlite) => (name, &sqlite.path),
+    });
+    let missing = sources.filter(|(_, path)| !path.is_file());
+    missing.map(|(name, path)| format!("note: the database of source `{name}` is not there: {path:?}")).collect()
+}
+
 fn check(context: &Context) -> Result<Exit> {
     let loaded = config::load(&context.config)?;
     context.screen.result(&loaded.files, |files| {
@@ -29,6 +38,9 @@ fn check(context: &Context) -> Result<Exit> {
         let sources = loaded.config.sources.len();
         let word = say::plural(sources, "source", "sources");
         lines.push(format!("the configuration of customer {} is good: {sources} {word}", loaded.config.customer));
+        lines.extend(missing_databases(&loaded.config));
+        lines.push("not acted on by this version:".into());
+        lines.extend(loaded.config.not_acted_on().iter().map(|line| format!("  {line}")));
         lines
     })?;
     Ok(Exit::Done)

@@ -130,6 +130,26 @@ impl Config {
         zone(&self.time_zone).ok_or_else(gone)
     }
 
+    /// What stands here and is not acted on by this version, each in one line.
+    pub fn not_acted_on(&self) -> Vec<String> {
+        let mut lines: Vec<String> =
+            self.idle_stores().map(|name| format!("stores.{name}: copies go to sticks only")).collect();
+        if self.schedule.enabled {
+            lines.push("schedule: backups are made when somebody asks for them".into());
+        }
+        lines.push("retention: the primary is pruned only when a new backup needs room".into());
+        lines.push("sticks.accept: every stick is written that is not another box's or customer's".into());
+        lines.push(
+            "mode, sticks.path, sticks.after, sticks.automount, feedback, log: for the agent, which is to come".into(),
+        );
+        lines
+    }
+
+    /// The stores that are switched on, which this version does not serve.
+    pub fn idle_stores(&self) -> impl Iterator<Item = &FileName> {
+        self.stores.iter().filter(|(_, store)| store.enabled).map(|(name, _)| name)
+    }
+
     /// `None` when a required key is missing or wrong, which is reported.
     fn read(root: &mut Section<'_, '_>) -> Option<Self> {
         let customer = root.required("customer", name, "\"104711\"");

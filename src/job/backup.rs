@@ -94,7 +94,9 @@ fn make(site: &Site, lock: &Lock, newest_elsewhere: Option<&BackupId>, run: &Run
     let started = Timestamp::now();
     let clock = clock::judge(started, newest.as_ref().map(|(_, manifest)| manifest.started));
     let id = BackupId::next(started, known.first().map(Stored::id).max(newest_elsewhere));
-    let mut warnings = Vec::new();
+    let idle = site.config.idle_stores();
+    let mut warnings: Vec<String> =
+        idle.map(|name| format!("store `{name}` gets no copy: this version copies to sticks only")).collect();
     if !clock.is_trusted() {
         warnings.push(format!("{}; the backup is made and nothing is pruned by it", clock.reason()));
     }

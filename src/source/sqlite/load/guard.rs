@@ -185,7 +185,8 @@ impl Database {
         }
         match failure.code & 0xff {
             ffi::SQLITE_INTERRUPT if self.cancel.is_cancelled() => {
-                error(Kind::Cancelled, "stopped before it was finished").help("nothing was lost; start it again")
+                // What was being loaded is the shop's business and no mistake: it is not repeated here.
+                Error::new(Kind::Cancelled, "stopped before it was finished").help("nothing was lost; start it again")
             }
             ffi::SQLITE_INTERRUPT if exhausted => error(Kind::Refused, "it takes more work than any dump of this size")
                 .help("the dump may be hostile: look for its triggers and for endless queries"),
