@@ -50,7 +50,7 @@ step '7. Somebody pulls the plug in the middle of it'
 till day till.db 20 500
 tillstick -q backup --stick stick.img --config tillstick.toml &
 backup=$!
-sleep 0.7
+sleep 0.5
 kill -9 $backup 2>/dev/null || true
 wait $backup 2>/dev/null || echo 'the backup was killed half-way'
 run tillstick check --stick stick.img
