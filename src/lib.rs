@@ -1,13 +1,12 @@
 //! tillstick puts a till's database on the USB stick that somebody plugs in, and proves that it can be read back.
 //!
 //! ```text
-//! udev event / schedule / key / command
+//! command
 //!    -> policy decides        (pure: facts in, decision with its reason out)
 //!    -> source.dump           (SQL text in b-tree order, one consistent snapshot)
 //!    -> pack                  (chunks cut by content -> workers deflate -> one gzip member; known chunks are reused)
 //!    -> primary               (fsynced; manifest last)
-//!    -> stick, stores         (each alone; verified by reading back)
-//!    -> journal -> signal
+//!    -> stick                 (verified by reading back from the medium)
 //! ```
 //!
 //! Restore runs the same way back. The modules below stand in reading order, from the story down to the nouns. A
@@ -18,7 +17,6 @@ pub mod cli;
 pub mod job;
 
 pub mod source;
-pub mod store;
 
 pub mod pack;
 pub mod primary;

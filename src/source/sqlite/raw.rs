@@ -84,7 +84,8 @@ unsafe extern "C" fn collation_needed(
     }
 }
 
-unsafe extern "C" fn compare_bytes(
+/// The order of texts whose collation nobody here knows: that of their bytes.
+pub(super) unsafe extern "C" fn compare_bytes(
     _: *mut c_void,
     left_length: c_int,
     left: *const c_void,

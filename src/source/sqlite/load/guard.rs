@@ -15,6 +15,7 @@ use super::bind::Failure;
 use crate::error::{Error, Kind, Result};
 use crate::host::space;
 use crate::model::Cancel;
+use crate::source::sqlite::raw::compare_bytes;
 
 /// How many steps of SQLite's machine pass between two looks at the cancel flag: well under a millisecond.
 const STEPS_PER_LOOK: u32 = 10_000;
@@ -318,19 +319,4 @@ unsafe extern "C" fn collation_needed(shared: *mut c_void, db: *mut ffi::sqlite3
     let (encoding, no_data) = (ffi::SQLITE_UTF8, std::ptr::null_mut());
     // SAFETY: SQLite allows this call in this callback; the comparison needs no data.
     unsafe { ffi::sqlite3_create_collation_v2(db, name, encoding, no_data, Some(compare_bytes), None) };
-}
-
-unsafe extern "C" fn compare_bytes(
-    _: *mut c_void,
-    left_length: c_int,
-    left: *const c_void,
-    right_length: c_int,
-    right: *const c_void,
-) -> c_int {
-    let bytes = |pointer: *const c_void, length: c_int| match usize::try_from(length) {
-        // SAFETY: SQLite gives this many bytes at a pointer that is not null then.
-        Ok(length) if length > 0 => unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), length) },
-        _ => &[],
-    };
-    bytes(left, left_length).cmp(bytes(right, right_length)) as c_int
 }
