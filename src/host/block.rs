@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -171,21 +170,14 @@ pub fn open_exclusive(path: &Path, writable: bool) -> Result<File> {
     }
     // O_EXCL without O_CREAT has a meaning for block devices alone.
     let flags = libc::O_CLOEXEC | if is_device { libc::O_EXCL } else { 0 };
-    let busy = |cause: io::Error| {
-        Error::new(Kind::Busy, format!("{path:?} is in use by another program"))
-            .because(cause)
-            .help("close the program that uses the stick, then try again")
-    };
-    let file = match OpenOptions::new().read(true).write(writable).custom_flags(flags).open(path) {
-        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => return Err(busy(error)),
-        other => other.context(|| format!("cannot open {path:?}"))?,
-    };
-    // O_EXCL means nothing for an image: a lock keeps a second run of ours away.
-    // SAFETY: the descriptor is open; flock takes no memory.
-    if writable && !is_device && unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-        return Err(busy(io::Error::last_os_error()));
+    match OpenOptions::new().read(true).write(writable).custom_flags(flags).open(path) {
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+            Err(Error::new(Kind::Busy, format!("{path:?} is in use by another program"))
+                .because(error)
+                .help("close the program that uses the stick, then try again"))
+        }
+        other => other.context(|| format!("cannot open {path:?}")),
     }
-    Ok(file)
 }
 
 /// The loop device that an image file is attached to: two writers would not see each other.
