@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo test lint test-all bench build man completions clean
+.PHONY: help setup demo test test-proofs lint test-all bench build man completions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -22,12 +22,15 @@ demo: setup ## the main job, from nothing to a proven restore
 test: setup ## the tests a change needs
 	$(CARGO) test --locked
 
+test-proofs: setup ## the tests that have a full mode (thousands of cases), in that mode
+	@CARGO='$(CARGO)' tests/proofs.sh
+
 lint: ## formatting and clippy; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	shellcheck tests/*.sh examples/*.sh .ci/run
 
-test-all: test lint demo ## everything that CI runs
+test-all: test lint demo test-proofs ## everything that CI runs
 
 bench: setup ## speed and memory side by side with what one would use instead; takes about ten minutes
 	$(CARGO) build --release --locked --bin tillstick --example till

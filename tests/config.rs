@@ -1,5 +1,7 @@
 //! What `tillstick.toml` may say, and what a person is told who gets it wrong.
 
+mod proof;
+
 use std::fs;
 use std::path::Path;
 
@@ -317,7 +319,7 @@ fn floor(text: &str, at: usize) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: proof::cases(2_000, 100_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A damaged file gives a configuration or problems; a problem names a line that exists, and one line of text.
     #[test]
