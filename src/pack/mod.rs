@@ -6,7 +6,7 @@
 //! artifact -> unpack -> text
 //! ```
 //!
-//! Each chunk is deflated alone with the 16 KiB of text before it as preset dictionary and ends on a byte, so a chunk
+//! Each chunk is deflated alone with the 8 KiB of text before it as preset dictionary and ends on a byte, so a chunk
 //! whose text and dictionary did not change is the same bytes in every artifact and is copied from the previous one.
 //! The bytes of an artifact depend on text, level and chunk size alone: never on threads or on what was reused.
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::bind::Failure;
 use super::guard::Database;
+use super::prepared::Failure;
 use crate::error::{Error, Kind, Result};
 use crate::model::TableRows;
 
@@ -18,8 +18,8 @@ const VIRTUAL_FAULTS: [&str; 4] =
 const TABLES_NAMED: usize = 10;
 
 /// Checks the database's structure. The indexes were built from the rows by SQLite itself, so that they need no
-/// comparing with them.
-pub(super) fn structure(database: &Database, warnings: &mut Vec<String>) -> Result<()> {
+/// comparing with them. Gives what should be known although it is whole.
+pub(super) fn structure(database: &Database) -> Result<Vec<String>> {
     let check = || -> Result<Vec<String>, Failure> {
         let own = database.own();
         // The original may hold rows that its CHECK constraints forbid.
@@ -30,6 +30,7 @@ pub(super) fn structure(database: &Database, warnings: &mut Vec<String>) -> Resu
         Ok(lines.collect::<rusqlite::Result<_>>()?)
     };
     let faults = check().map_err(|failure| database.explain(&failure, "cannot check the new database"))?;
+    let mut warnings = Vec::new();
     for fault in faults.iter().filter(|fault| *fault != "ok") {
         if !VIRTUAL_FAULTS.iter().any(|known| fault.starts_with(known)) {
             return Err(Error::new(Kind::Damaged, format!("the new database is not whole: {fault:?}"))
@@ -37,11 +38,11 @@ pub(super) fn structure(database: &Database, warnings: &mut Vec<String>) -> Resu
         }
         warnings.push(format!("a virtual table is not whole, as it may have been in the original: {fault:?}"));
     }
-    Ok(())
+    Ok(warnings)
 }
 
-/// Counts the rows that break their foreign keys; the original may have had them.
-pub(super) fn foreign_keys(database: &Database, warnings: &mut Vec<String>) -> Result<()> {
+/// Counts the rows that break their foreign keys; the original may have had them, so that they are worth a warning.
+pub(super) fn foreign_keys(database: &Database) -> Result<Option<String>> {
     let check = || -> Result<BTreeMap<String, u64>, Failure> {
         let mut statement = database.own().prepare("PRAGMA foreign_key_check")?;
         let mut rows = statement.query([])?;
@@ -54,21 +55,17 @@ pub(super) fn foreign_keys(database: &Database, warnings: &mut Vec<String>) -> R
         Ok(broken)
     };
     match check() {
+        Ok(broken) if broken.is_empty() => Ok(None),
         Ok(broken) => {
             let named = broken.iter().take(TABLES_NAMED).map(|(table, rows)| format!("{rows} in {table:?}"));
             let named = named.collect::<Vec<_>>().join(", ");
-            if !broken.is_empty() {
-                warnings.push(format!(
-                    "rows refer to others that are not there, as they may have in the original: {named}"
-                ));
-            }
+            Ok(Some(format!("rows refer to others that are not there, as they may have in the original: {named}")))
         }
         Err(failure) if failure.message.contains("foreign key mismatch") => {
-            warnings.push(format!("the foreign keys could not be checked: {}", failure.message));
+            Ok(Some(format!("the foreign keys could not be checked: {}", failure.message)))
         }
-        Err(failure) => return Err(database.explain(&failure, "cannot check the foreign keys of the new database")),
+        Err(failure) => Err(database.explain(&failure, "cannot check the foreign keys of the new database")),
     }
-    Ok(())
 }
 
 /// Counts the rows of every table that is neither SQLite's own nor the shadow of a virtual one, in the order of the

@@ -1,6 +1,7 @@
 //! The beginning of an `INSERT ... VALUES (...)`, and what may follow behind its first rows. Pure over bytes.
 
 use super::lex::{Lexer, Token};
+use super::parcel::Head;
 use super::statement::is_schema;
 
 /// Why the rest of an `INSERT`, whose first rows were taken already, cannot be left to SQLite as a statement of its
@@ -24,10 +25,10 @@ pub(super) fn rest_problem(rest: &[u8]) -> Option<&'static str> {
 }
 
 /// What the beginning of a statement tells about an `INSERT ... VALUES (`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Head {
-    /// Rows for `table` follow; the first one's values begin at `length`.
-    Rows { length: usize, table: Vec<u8> },
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Rows follow it.
+    Rows(Head),
     /// Something else.
     Other,
     /// The bytes end before it can be told.
@@ -35,16 +36,16 @@ pub(super) enum Head {
 }
 
 /// Reads the beginning of a statement up to its first row.
-pub(super) fn head(bytes: &[u8]) -> Head {
-    read_head(bytes).unwrap_or(Head::Incomplete)
+pub(super) fn start(bytes: &[u8]) -> Start {
+    read(bytes).unwrap_or(Start::Incomplete)
 }
 
-fn read_head(bytes: &[u8]) -> Option<Head> {
+fn read(bytes: &[u8]) -> Option<Start> {
     let mut lexer = Lexer::new(bytes);
     // A token at the very end may go on in bytes that are not here yet.
     let mut next = || lexer.next().map(|token| (token, lexer.at())).filter(|(_, at)| *at < bytes.len());
     if !next()?.0.is("INSERT") {
-        return Some(Head::Other);
+        return Some(Start::Other);
     }
     let mut token = next()?.0;
     if token.is("OR") {
@@ -52,27 +53,29 @@ fn read_head(bytes: &[u8]) -> Option<Head> {
         token = next()?.0;
     }
     if !token.is("INTO") {
-        return Some(Head::Other);
+        return Some(Start::Other);
     }
-    let mut table = next()?.0.name();
+    let (mut name, mut before_values) = next()?;
     token = next()?.0;
     if token == Token::Mark(b'.') {
-        table = next()?.0.name();
+        (name, before_values) = next()?;
         token = next()?.0;
     }
     if token == Token::Mark(b'(') {
         while token != Token::Mark(b')') {
-            token = next()?.0;
+            (token, before_values) = next()?;
         }
         token = next()?.0;
     }
     if !token.is("VALUES") {
-        return Some(Head::Other);
+        return Some(Start::Other);
     }
     let (token, length) = next()?;
-    Some(match table {
-        Some(table) if token == Token::Mark(b'(') && !is_schema(&table) => Head::Rows { length, table },
-        _ => Head::Other,
+    Some(match name.name() {
+        Some(table) if token == Token::Mark(b'(') && !is_schema(&table) => {
+            Start::Rows(Head { text: bytes[..length].to_vec(), before_values, table })
+        }
+        _ => Start::Other,
     })
 }
 
@@ -83,12 +86,16 @@ mod tests {
     #[test]
     fn a_head_ends_where_the_first_row_begins() {
         let text = b"INSERT OR IGNORE INTO main.\"a b\"(rowid,[c)],d) VALUES\n ('x')";
-        assert_eq!(head(text), Head::Rows { length: 56, table: b"a b".to_vec() });
+        let head = |text: &[u8], before_values, table: &[u8]| {
+            Start::Rows(Head { text: text.to_vec(), before_values, table: table.to_vec() })
+        };
+        assert_eq!(start(text), head(&text[..56], 46, b"a b"));
+        assert_eq!(start(b"INSERT INTO t/**/VALUES(1);"), head(b"INSERT INTO t/**/VALUES(", 13, b"t"));
         for length in 0..56 {
-            assert_eq!(head(&text[..length]), Head::Incomplete, "{length}");
+            assert_eq!(start(&text[..length]), Start::Incomplete, "{length}");
         }
-        assert_eq!(head(b"INSERT INTO t DEFAULT VALUES;"), Head::Other);
-        assert_eq!(head(b"INSERT INTO sqlite_schema VALUES(1);"), Head::Other);
+        assert_eq!(start(b"INSERT INTO t DEFAULT VALUES;"), Start::Other);
+        assert_eq!(start(b"INSERT INTO sqlite_schema VALUES(1);"), Start::Other);
     }
 
     #[test]

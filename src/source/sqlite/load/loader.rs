@@ -1,201 +1,154 @@
-//! Walks over the text, statement by statement: rows of literals are bound, everything else that is allowed is executed.
+//! Takes what the reader hands over, parcel by parcel: rows of literals go in by the thousand, everything else that is
+//! allowed is executed.
 
-mod rows;
+use std::sync::Arc;
 
-use self::rows::Insert;
-use super::Options;
-use super::bind::{Failure, Prepared};
+use super::conveyor::{Arrival, Unloading};
+use super::feed::Feed;
 use super::guard::{Allowed, Database};
-use super::lex::is_space;
-use super::row::Row;
+use super::head;
+use super::parcel::{Content, Head, Parcel, Place};
+use super::prepared::{Failure, Prepared};
+use super::reader::Ending;
 use super::shadow::Shadows;
-use super::split::Scanner;
 use super::statement::{self, Statement};
 use super::transaction::Transaction;
-use super::window::Window;
+use super::{INCOMPLETE, Options, SNIPPET};
 use crate::error::{Error, Kind, Result};
-use crate::source::sqlite::{END_MARK, HEADER_PREFIX};
+use crate::model::Run;
 
-/// How much of a statement an error repeats, in bytes.
-const SNIPPET: usize = 80;
+/// The statement that takes the rows of an `INSERT`.
+struct Insert<'d> {
+    head: Arc<Head>,
+    columns: usize,
+    statement: Prepared<'d>,
+}
 
-/// What is looked at to tell what the text is; in bytes.
-const GREETING: usize = 16;
-
-/// The smallest limit for a statement, in bytes: so much may be read ahead.
-const STATEMENT_MIN: usize = 1 << 20;
-
-/// What helps against a dump that ends early.
-const INCOMPLETE: &str = "it is incomplete: make a new one, or take an earlier backup";
-
-/// The walk over one text.
-pub(super) struct Loader<'d, 'w> {
+/// One load.
+pub(super) struct Loader<'d> {
     database: &'d Database,
     options: &'d Options,
-    window: Window<'w>,
+    feed: Feed<'d>,
     transaction: Transaction,
     shadows: Shadows,
     insert: Option<Insert<'d>>,
-    row: Row,
-    /// Statements so far, and where the current one begins.
-    number: u64,
-    begin: u64,
-    ours: bool,
-    end_mark: bool,
-    /// Whether texts are stored as they come; known once the first table is there.
-    utf8: bool,
+    /// The statement at hand, and how it begins.
+    place: Place,
+    start: Vec<u8>,
     /// Whether the last statement was `PRAGMA writable_schema=ON`.
     writable_schema: bool,
     created: bool,
 }
 
-impl<'d, 'w> Loader<'d, 'w> {
-    pub(super) fn new(database: &'d Database, options: &'d Options, window: Window<'w>) -> Self {
-        Self {
+impl<'d> Loader<'d> {
+    pub(super) fn new(database: &'d Database, options: &'d Options) -> Result<Self> {
+        let feed = Feed::new(database).map_err(|failure| database.explain(&failure, "cannot begin"))?;
+        Ok(Self {
             database,
             options,
-            window,
+            feed,
             transaction: Transaction::default(),
             shadows: Shadows::default(),
             insert: None,
-            row: Row::default(),
-            number: 0,
-            begin: 0,
-            ours: false,
-            end_mark: false,
-            utf8: true,
+            place: Place::default(),
+            start: Vec::new(),
             writable_schema: false,
             created: false,
+        })
+    }
+
+    /// Loads the whole text; gives its length in bytes. What should be known although it was loaded is added to
+    /// `warnings`.
+    pub(super) fn run(mut self, unloading: &Unloading, run: &Run, warnings: &mut Vec<String>) -> Result<u64> {
+        loop {
+            match unloading.next(run)? {
+                Arrival::End(ending) => return self.farewell(ending, warnings),
+                Arrival::Parcel(parcel) => {
+                    self.database.consumed(parcel.end);
+                    self.take(&parcel)?;
+                    run.progress(parcel.end)?;
+                    unloading.give_back(parcel);
+                }
+            }
         }
     }
 
-    /// Loads the whole text. What should be known although it was loaded is added to `warnings`.
-    pub(super) fn run(mut self, warnings: &mut Vec<String>) -> Result<u64> {
-        self.greet()?;
-        while self.skip_blank()? {
-            self.number += 1;
-            self.begin = self.window.offset();
-            if self.end_mark {
-                return Err(self.error(Kind::Damaged, "something follows the dump's end mark"));
+    fn take(&mut self, parcel: &Parcel) -> Result<()> {
+        self.place = parcel.place;
+        self.start.clear();
+        match &parcel.content {
+            Content::Statement => {
+                self.start.extend(parcel.bytes.iter().take(SNIPPET));
+                self.insert = None;
+                self.set_target(b"")?;
+                self.statement(&parcel.bytes)
             }
-            if self.window.bytes().first() == Some(&b'.') {
-                let why = "it is a command to the sqlite3 shell, and could run programs there";
-                return Err(self.error(Kind::Refused, why));
+            Content::Rows(head) => {
+                self.before_rows(head)?;
+                self.rows(head, parcel)
             }
-            if !self.rows()? {
-                self.statement()?;
+            Content::Rest(head, taken) => {
+                self.before_rows(head)?;
+                self.rest(head, &parcel.bytes, *taken)
             }
         }
-        self.farewell(warnings)
     }
 
-    /// Looks at how the text begins.
-    fn greet(&mut self) -> Result<()> {
-        while self.window.bytes().len() < GREETING && self.fetch()? {}
-        let bytes = self.window.bytes();
-        let problem = match bytes {
-            [] => Some((Kind::Damaged, "the dump is empty", INCOMPLETE)),
-            [0x1f, 0x8b, ..] => Some((Kind::Usage, "it is gzip data, not SQL text", "unpack it first")),
-            _ if bytes.starts_with(b"SQLite format 3\0") => {
-                Some((Kind::Usage, "it is a database, not SQL text", "copy it to where it shall be"))
-            }
-            _ => None,
-        };
-        if let Some((kind, message, help)) = problem {
-            return Err(Error::new(kind, message).help(help));
+    fn before_rows(&mut self, head: &Arc<Head>) -> Result<()> {
+        self.start.extend(head.text.iter().take(SNIPPET));
+        if self.insert.as_ref().is_none_or(|insert| insert.head != *head) {
+            self.insert = None;
+            self.set_target(&head.table)?;
         }
-        if bytes.starts_with(b"\xef\xbb\xbf") {
-            self.window.consume(3);
-        }
-        self.ours = self.window.bytes().starts_with(HEADER_PREFIX.as_bytes());
+        self.demand_schema_row(false)?;
+        self.begin_if_needed()?;
+        self.database.allow(Allowed::Rows);
         Ok(())
     }
 
-    /// Skips white space and comments, noticing the end mark; `false` at the end of the text.
-    fn skip_blank(&mut self) -> Result<bool> {
-        loop {
-            let bytes = self.window.bytes();
-            let blank = bytes.iter().position(|byte| !is_space(*byte)).unwrap_or(bytes.len());
-            self.window.consume(blank);
-            match self.window.bytes() {
-                [b'-', b'-', ..] => self.skip_comment(b"\n")?,
-                [b'/', b'*', ..] => self.skip_comment(b"*/")?,
-                [] | [b'-' | b'/'] => {
-                    if !self.fetch()? {
-                        return Ok(!self.window.bytes().is_empty());
-                    }
-                }
-                _ => return Ok(true),
-            }
+    /// Inserts the parcel's rows.
+    fn rows(&mut self, head: &Arc<Head>, parcel: &Parcel) -> Result<()> {
+        let insert = match self.insert.take().filter(|insert| insert.columns == parcel.columns) {
+            Some(insert) => Ok(insert),
+            None => self.feed.prepare(&head.text[..head.before_values], parcel.columns).map(|statement| {
+                let (head, columns) = (Arc::clone(head), parcel.columns);
+                Insert { head, columns, statement }
+            }),
+        };
+        insert
+            .map_err(|failure| (failure, 0))
+            .and_then(|insert| self.feed.run(&mut self.insert.insert(insert).statement, parcel))
+            .map_err(|(failure, row)| {
+                let (place, number) = parcel.place_of(row);
+                self.database.explain(&failure, &format!("{}, row {number}", place.show(&self.start)))
+            })
+    }
+
+    /// Executes the rows that are left of an `INSERT`, of which `taken` came in already. So each row comes in once.
+    fn rest(&mut self, head: &Head, rest: &[u8], taken: u64) -> Result<()> {
+        let sql = [&head.text, rest].concat();
+        let problem = match taken {
+            0 => match statement::classify(&sql) {
+                Statement::Refused(why) => Some(why),
+                _ => None,
+            },
+            _ => head::rest_problem(&sql[head.text.len() - 1..]).map(str::to_owned),
+        };
+        if let Some(why) = problem {
+            return Err(self.error(Kind::Refused, &why));
         }
+        self.execute(&sql, Allowed::Rows)
     }
 
-    fn skip_comment(&mut self, close: &[u8]) -> Result<()> {
-        // Behind the two bytes that open it: `/*/` closes nothing.
-        let mut from = 2;
-        loop {
-            let bytes = self.window.bytes();
-            if let Some(found) = memchr::memmem::find(&bytes[from..], close) {
-                let end = from + found;
-                self.end_mark |= bytes[..end].trim_ascii_end() == END_MARK.as_bytes();
-                self.window.consume(end + close.len());
-                return Ok(());
-            }
-            from = (bytes.len() - (close.len() - 1)).max(2);
-            self.bounded()?;
-            if !self.fetch()? {
-                let bytes = self.window.bytes();
-                self.end_mark |= bytes.trim_ascii_end() == END_MARK.as_bytes();
-                let length = bytes.len();
-                self.window.consume(length);
-                return Ok(());
-            }
-        }
+    /// Shadow tables may be written by the dump, but nothing else that SQLite defends.
+    fn set_target(&mut self, table: &[u8]) -> Result<()> {
+        let defensive = !self.shadows.has(table);
+        self.database.set_defensive(defensive).map_err(|cause| self.failed(&cause.into()))
     }
 
-    /// Fails when what is pending is longer than a statement may be.
-    fn bounded(&self) -> Result<()> {
-        let max = self.options.statement_max.max(STATEMENT_MIN);
-        if self.window.bytes().len() <= max {
-            return Ok(());
-        }
-        let why = format!("it is longer than the {max} bytes that a statement may have");
-        Err(self.error(Kind::Refused, &why).help("raise the limit if the dump comes from where you trust"))
-    }
-
-    /// Takes one more piece of the text; `false` at its end.
-    fn fetch(&mut self) -> Result<bool> {
-        let more = self.window.more()?;
-        self.database.consumed(self.window.offset() + self.window.bytes().len() as u64);
-        Ok(more)
-    }
-
-    /// Takes one more piece of the text; fails when there is none although the statement is not finished.
-    fn more(&mut self) -> Result<()> {
-        self.bounded()?;
-        if self.fetch()? {
-            return Ok(());
-        }
-        Err(self.error(Kind::Damaged, "the dump ends in the middle of it").help(INCOMPLETE))
-    }
-
-    /// Waits until the statement's end is there, and gives the number of bytes up to it.
-    fn complete(&mut self, mut scanner: Scanner) -> Result<usize> {
-        loop {
-            if let Some(end) = scanner.end(self.window.bytes()) {
-                return Ok(end);
-            }
-            self.more()?;
-        }
-    }
-
-    /// Takes the statement at hand, which is no `INSERT` of rows.
-    fn statement(&mut self) -> Result<()> {
-        let end = self.complete(Scanner::at_start())?;
-        self.insert = None;
-        self.set_target(b"")?;
-        let sql = self.window.bytes()[..end].to_vec();
-        let statement = statement::classify(&sql);
+    /// Takes a statement that is no `INSERT` of rows.
+    fn statement(&mut self, sql: &[u8]) -> Result<()> {
+        let statement = statement::classify(sql);
         self.demand_schema_row(matches!(statement, Statement::SchemaRow(_)))?;
         match statement {
             Statement::Nothing => {}
@@ -207,24 +160,23 @@ impl<'d, 'w> Loader<'d, 'w> {
                 let why = "the program that made the dump failed, and says so by this statement";
                 return Err(self.error(Kind::Damaged, why).help(INCOMPLETE));
             }
-            Statement::Pragma => self.execute(&sql, Allowed::Rows)?,
+            Statement::Pragma => self.execute(sql, Allowed::Rows)?,
             Statement::SchemaRow(sql) => self.create_virtual(&sql, true)?,
-            Statement::CreateVirtual => self.create_virtual(&sql, false)?,
+            Statement::CreateVirtual => self.create_virtual(sql, false)?,
             // The virtual table made it already.
             Statement::CreateTable(name) if self.shadows.has(&name) => {}
             Statement::CreateTable(_) | Statement::Create | Statement::Drop | Statement::Analyze => {
                 self.begin_if_needed()?;
-                self.execute(&sql, Allowed::Schema)?;
+                self.execute(sql, Allowed::Schema)?;
                 self.created = true;
             }
-            Statement::Insert(table) => self.write(&sql, &table)?,
+            Statement::Insert(table) => self.write(sql, &table)?,
             Statement::Delete(table) if self.shadows.has(&table) || table.starts_with(b"sqlite_") => {
-                self.write(&sql, &table)?;
+                self.write(sql, &table)?;
             }
             Statement::Delete(_) => return Err(self.error(Kind::Refused, "a dump has no reason for it")),
             Statement::Refused(why) => return Err(self.error(Kind::Refused, &why)),
         }
-        self.window.consume(end);
         Ok(())
     }
 
@@ -272,24 +224,22 @@ impl<'d, 'w> Loader<'d, 'w> {
         if !self.transaction.begin_own() {
             return Ok(());
         }
-        let begin = || -> rusqlite::Result<bool> {
+        let begin = || -> rusqlite::Result<()> {
             let own = self.database.own();
             if let Some(max) = self.options.database_max {
                 let page: i64 = own.pragma_query_value(None, "page_size", |row| row.get(0))?;
                 let pages = (max / page.max(1).unsigned_abs()).clamp(1, u64::from(u32::MAX - 1));
                 own.execute_batch(&format!("PRAGMA max_page_count={pages}"))?;
             }
-            own.execute_batch("BEGIN")?;
-            own.pragma_query_value(None, "encoding", |row| Ok(row.get_ref(0)?.as_str()? == "UTF-8"))
+            own.execute_batch("BEGIN")
         };
-        self.utf8 = begin().map_err(|cause| self.failed(&cause.into()))?;
-        Ok(())
+        begin().map_err(|cause| self.failed(&cause.into()))
     }
 
     /// Judges whether the text is complete, and ends the transaction.
-    fn farewell(self, warnings: &mut Vec<String>) -> Result<u64> {
+    fn farewell(self, ending: Ending, warnings: &mut Vec<String>) -> Result<u64> {
         let incomplete = |why: &str| Err(Error::new(Kind::Damaged, why).help(INCOMPLETE));
-        if self.ours && !self.end_mark {
+        if ending.ours && !ending.end_mark {
             return incomplete("the dump ends without its end mark");
         }
         if let Some(open) = self.transaction.open() {
@@ -298,7 +248,7 @@ impl<'d, 'w> Loader<'d, 'w> {
         if self.writable_schema || (!self.created && !self.transaction.committed()) {
             return incomplete("the dump ends before its first table");
         }
-        if !self.ours && !self.transaction.committed() {
+        if !ending.ours && !self.transaction.committed() {
             warnings.push(
                 "the dump has neither a transaction nor an end mark, so nobody can tell whether it is complete".into(),
             );
@@ -306,7 +256,7 @@ impl<'d, 'w> Loader<'d, 'w> {
         if self.transaction.own_is_open() {
             self.commit().map_err(|cause| self.database.explain(&cause.into(), "cannot finish the new database"))?;
         }
-        Ok(self.window.offset())
+        Ok(ending.bytes)
     }
 
     fn commit(&self) -> rusqlite::Result<()> {
@@ -328,18 +278,8 @@ impl<'d, 'w> Loader<'d, 'w> {
         self.database.explain(failure, &self.place())
     }
 
-    fn row_failed(&self, failure: &Failure, taken: u64) -> Error {
-        self.database.explain(failure, &format!("{}, row {}", self.place(), taken + 1))
-    }
-
     /// Names the statement at hand.
     fn place(&self) -> String {
-        let bytes = self.window.bytes();
-        let mut start = Vec::new();
-        if let Some(insert) = self.insert.as_ref().filter(|_| self.window.offset() > self.begin) {
-            start.extend_from_slice(&insert.head[..insert.head.len().min(SNIPPET)]);
-        }
-        start.extend_from_slice(&bytes[..bytes.len().min(SNIPPET - start.len().min(SNIPPET))]);
-        format!("statement {} at byte {}, {:?}", self.number, self.begin, String::from_utf8_lossy(&start))
+        self.place.show(&self.start)
     }
 }

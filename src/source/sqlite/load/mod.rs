@@ -1,9 +1,10 @@
 //! The way back: SQL text in, a new database out.
 //!
 //! ```text
-//! text -> window (a thread reads ahead)
-//!      -> split and classify: what has no place in a dump is refused, by name and place
-//!      -> rows of literals are parsed once and bound; other statements are executed
+//! text -> reader (a thread of its own): cut into statements, rows of literals into values
+//!      -> conveyor: a few parcels that go round
+//!      -> loader: what has no place in a dump is refused, by name and place; rows go in by the thousand through a
+//!         table that SQLite reads them from, other statements are executed
 //!      -> `<target>.part`, under SQLite's authorizer and limits, not journalled
 //!      -> opened anew, checked, counted -> synced -> renamed
 //! ```
@@ -11,13 +12,17 @@
 //! The text may come from any program, and may be hostile. It can fill the new database with what it likes, up to the
 //! given sizes, and nothing else: it reaches no other file, no program, and not the schema but through `CREATE`.
 
-mod bind;
 mod check;
+mod conveyor;
+mod feed;
 mod guard;
 mod head;
 mod lex;
 mod loader;
+mod parcel;
 mod part;
+mod prepared;
+mod reader;
 mod row;
 mod shadow;
 mod split;
@@ -26,14 +31,22 @@ mod transaction;
 mod window;
 
 use std::io::Read;
+use std::panic::resume_unwind;
 use std::path::Path;
 
 use self::guard::Database;
 use self::loader::Loader;
 use self::part::Part;
+use self::reader::Reader;
 use self::window::Window;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Run, TableRows};
+
+/// How much of a statement an error repeats, in bytes.
+const SNIPPET: usize = 80;
+
+/// What helps against a dump that ends early.
+const INCOMPLETE: &str = "it is incomplete: make a new one, or take an earlier backup";
 
 /// How to load.
 #[derive(Debug, Clone)]
@@ -88,19 +101,35 @@ fn build(text: &mut (dyn Read + Send), part: &Part, options: &Options, run: &Run
     let mut warnings = Vec::new();
     let database = Database::open(part.path(), options, run.cancel)?;
     let bytes = std::thread::scope(|scope| {
-        let window = Window::open(scope, text, run);
-        Loader::new(&database, options, window).run(&mut warnings)
+        let (loading, unloading) = conveyor::conveyor();
+        let reader = Reader::new(Window::new(text, *run), options.statement_max, loading);
+        scope.spawn(|| reader.run());
+        Loader::new(&database, options)?.run(&unloading, run, &mut warnings)
     })?;
     for name in database.unknown_collations() {
         warnings.push(format!("the collation {name:?} is not known here: run REINDEX {name:?} in the application"));
     }
     close(database)?;
 
-    let database = Database::open(part.path(), options, run.cancel)?;
-    database.consumed(bytes);
-    check::structure(&database, &mut warnings)?;
-    check::foreign_keys(&database, &mut warnings)?;
-    let tables = check::count(&database)?;
+    let open = || -> Result<Database> {
+        let database = Database::open(part.path(), options, run.cancel)?;
+        database.consumed(bytes);
+        Ok(database)
+    };
+    // Both only read, and each takes about as long as the other.
+    let (structure, broken) = std::thread::scope(|scope| {
+        let structure = scope.spawn(|| {
+            let database = open()?;
+            let (found, tables) = (check::structure(&database)?, check::count(&database)?);
+            close(database).map(|()| (found, tables))
+        });
+        let broken = open().and_then(|database| Ok((check::foreign_keys(&database)?, database)));
+        (structure.join().unwrap_or_else(|panic| resume_unwind(panic)), broken)
+    });
+    // What is wrong with the structure explains whatever else went wrong.
+    let (found, tables) = structure?;
+    let (broken, database) = broken?;
+    warnings.extend(found.into_iter().chain(broken));
     if options.journal_mode_wal {
         let wal = database.own().pragma_update(None, "journal_mode", "WAL");
         wal.map_err(|cause| database.explain(&cause.into(), "cannot set WAL mode"))?;

@@ -5,30 +5,10 @@
 use std::ops::Range;
 
 use super::lex::{is_space, is_word};
+use super::parcel::Value;
 
 /// How deep `replace(replace(...))` is followed; the sqlite3 shell writes two.
 const REPLACE_DEPTH: u32 = 2;
-
-/// A literal. Ranges are of the bytes that were parsed or of [`Row::scratch`].
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
-    Null,
-    Integer(i64),
-    Real(f64),
-    /// A text that stands in the bytes as it is.
-    Text(Range<usize>),
-    /// A text that had to be put together, in the scratch.
-    MadeText(Range<usize>),
-    /// A BLOB, in the scratch.
-    Blob(Range<usize>),
-}
-
-/// One row: its values and the bytes that were made for them. Reused from row to row.
-#[derive(Debug, Default)]
-pub(super) struct Row {
-    pub(super) values: Vec<Value>,
-    pub(super) scratch: Vec<u8>,
-}
 
 /// Why a parser stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +17,8 @@ pub(super) enum Stop {
     Incomplete,
     /// Not of a form that is known here.
     Unusual,
+    /// It has another number of columns than the rows it would stand with.
+    Columns,
 }
 
 /// What stands behind a row.
@@ -48,16 +30,15 @@ pub(super) enum After {
     End(usize),
 }
 
-/// Reads one row into `row`. `bytes` begin behind its opening parenthesis; gives the offset behind the closing one.
-/// `utf8` tells that texts are stored as they come; otherwise what makes text of bytes is unusual.
-pub(super) fn parse(bytes: &[u8], row: &mut Row, utf8: bool) -> Result<usize, Stop> {
-    row.values.clear();
-    row.scratch.clear();
-    let mut cursor = Cursor { bytes, at: 0, utf8 };
+/// Reads one row: appends its values, and the bytes of its texts and BLOBs. The row begins behind its opening
+/// parenthesis; gives the offset behind the closing one. `utf8` tells that texts are stored as they come; otherwise what
+/// makes text of bytes is unusual. What was appended of a row that stopped is the caller's to take back.
+pub(super) fn parse(row: &[u8], values: &mut Vec<Value>, bytes: &mut Vec<u8>, utf8: bool) -> Result<usize, Stop> {
+    let mut cursor = Cursor { bytes: row, at: 0, utf8 };
     loop {
         cursor.skip_space();
-        let value = cursor.value(&mut row.scratch)?;
-        row.values.push(value);
+        let value = cursor.value(bytes)?;
+        values.push(value);
         cursor.skip_space();
         match cursor.take()? {
             b',' => {}
@@ -118,25 +99,25 @@ impl Cursor<'_> {
         }
     }
 
-    fn value(&mut self, scratch: &mut Vec<u8>) -> Result<Value, Stop> {
+    fn value(&mut self, made: &mut Vec<u8>) -> Result<Value, Stop> {
         match self.peek()? {
             b'\'' => {
                 let (inside, doubled) = self.quoted()?;
-                Ok(if doubled { Value::MadeText(self.undouble(inside, scratch)) } else { Value::Text(inside) })
+                Ok(Value::Text(if doubled { self.undouble(inside, made) } else { copy(&self.bytes[inside], made) }))
             }
             b'-' | b'.' | b'0'..=b'9' => self.number(),
-            b'X' | b'x' => Ok(Value::Blob(self.blob(scratch)?)),
+            b'X' | b'x' => Ok(Value::Blob(self.blob(made)?)),
             b'N' => {
                 self.expect(b"NULL")?;
                 if is_word(self.peek()?) { Err(Stop::Unusual) } else { Ok(Value::Null) }
             }
             b'C' if self.utf8 => {
                 self.expect(b"CAST(")?;
-                let made = self.blob(scratch)?;
+                let text = self.blob(made)?;
                 self.expect(b" AS TEXT)")?;
-                Ok(Value::MadeText(made))
+                Ok(Value::Text(text))
             }
-            b'r' if self.utf8 => Ok(Value::MadeText(self.replace(scratch, REPLACE_DEPTH)?)),
+            b'r' if self.utf8 => Ok(Value::Text(self.replace(made, REPLACE_DEPTH)?)),
             _ => Err(Stop::Unusual),
         }
     }
@@ -162,15 +143,15 @@ impl Cursor<'_> {
         }
     }
 
-    fn undouble(&self, inside: Range<usize>, scratch: &mut Vec<u8>) -> Range<usize> {
-        let start = scratch.len();
+    fn undouble(&self, inside: Range<usize>, made: &mut Vec<u8>) -> Range<usize> {
+        let start = made.len();
         let mut rest = &self.bytes[inside];
         while let Some(quote) = memchr::memchr(b'\'', rest) {
-            scratch.extend_from_slice(&rest[..=quote]);
+            made.extend_from_slice(&rest[..=quote]);
             rest = &rest[quote + 2..];
         }
-        scratch.extend_from_slice(rest);
-        start..scratch.len()
+        made.extend_from_slice(rest);
+        start..made.len()
     }
 
     fn number(&mut self) -> Result<Value, Stop> {
@@ -200,37 +181,37 @@ impl Cursor<'_> {
         text.parse().map(Value::Real).map_err(|_| Stop::Unusual)
     }
 
-    /// Takes `X'..'` and appends its bytes to the scratch.
-    fn blob(&mut self, scratch: &mut Vec<u8>) -> Result<Range<usize>, Stop> {
+    /// Takes `X'..'` and appends its bytes to `made`.
+    fn blob(&mut self, made: &mut Vec<u8>) -> Result<Range<usize>, Stop> {
         if !matches!(self.take()?, b'X' | b'x') {
             return Err(Stop::Unusual);
         }
         self.expect(b"'")?;
         let length = memchr::memchr(b'\'', &self.bytes[self.at..]).ok_or(Stop::Incomplete)?;
-        let start = scratch.len();
+        let start = made.len();
         let (pairs, odd) = self.bytes[self.at..self.at + length].as_chunks::<2>();
-        scratch.reserve(pairs.len());
+        made.reserve(pairs.len());
         let mut wrong = odd.len() as u8;
-        scratch.extend(pairs.iter().map(|[high, low]| {
+        made.extend(pairs.iter().map(|[high, low]| {
             let (high, low) = (HEX[usize::from(*high)], HEX[usize::from(*low)]);
             wrong |= (high | low) & NO_HEX;
             high << 4 | low
         }));
         self.at += length + 1;
-        if wrong == 0 { Ok(start..scratch.len()) } else { Err(Stop::Unusual) }
+        if wrong == 0 { Ok(start..made.len()) } else { Err(Stop::Unusual) }
     }
 
-    /// Takes `replace(text, from, to)` and appends its value to the scratch.
-    fn replace(&mut self, scratch: &mut Vec<u8>, depth: u32) -> Result<Range<usize>, Stop> {
+    /// Takes `replace(text, from, to)` and appends its value to `made`.
+    fn replace(&mut self, made: &mut Vec<u8>, depth: u32) -> Result<Range<usize>, Stop> {
         self.expect(b"replace(")?;
         let text = if self.peek()? == b'r' {
             if depth == 1 {
                 return Err(Stop::Unusual);
             }
-            self.replace(scratch, depth - 1)?
+            self.replace(made, depth - 1)?
         } else {
             let (inside, _) = self.quoted()?;
-            self.undouble(inside, scratch)
+            self.undouble(inside, made)
         };
         self.expect(b",")?;
         let from = self.characters()?;
@@ -241,15 +222,15 @@ impl Cursor<'_> {
         if from.is_empty() || to.len() > 2 * from.len() {
             return Err(Stop::Unusual);
         }
-        let (start, mut copied) = (scratch.len(), text.start);
+        let (start, mut copied) = (made.len(), text.start);
         let finder = memchr::memmem::Finder::new(&from);
-        while let Some(place) = finder.find(&scratch[copied..text.end]) {
-            scratch.extend_from_within(copied..copied + place);
-            scratch.extend_from_slice(&to);
+        while let Some(place) = finder.find(&made[copied..text.end]) {
+            made.extend_from_within(copied..copied + place);
+            made.extend_from_slice(&to);
             copied += place + from.len();
         }
-        scratch.extend_from_within(copied..text.end);
-        Ok(start..scratch.len())
+        made.extend_from_within(copied..text.end);
+        Ok(start..made.len())
     }
 
     /// Takes a short text, or `char(10,13)` of ASCII characters.
@@ -276,6 +257,13 @@ impl Cursor<'_> {
     }
 }
 
+/// Appends the text, and tells where it is.
+fn copy(text: &[u8], made: &mut Vec<u8>) -> Range<usize> {
+    let start = made.len();
+    made.extend_from_slice(text);
+    start..made.len()
+}
+
 /// Marks a byte in [`HEX`] that is no hex digit.
 const NO_HEX: u8 = 0x80;
 
@@ -296,18 +284,17 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<String>, Stop> {
-        let mut row = Row::default();
-        parse(text.as_bytes(), &mut row, true)?;
+        let (mut values, mut bytes) = (Vec::new(), Vec::new());
+        parse(text.as_bytes(), &mut values, &mut bytes, true)?;
         let show = |bytes: &[u8]| format!("{:?}", bytes.escape_ascii().to_string());
         let value = |value: &Value| match value {
             Value::Null => "NULL".to_owned(),
             Value::Integer(value) => value.to_string(),
             Value::Real(value) => format!("{value:e}"),
-            Value::Text(range) => show(&text.as_bytes()[range.clone()]),
-            Value::MadeText(range) => show(&row.scratch[range.clone()]),
-            Value::Blob(range) => format!("X{}", show(&row.scratch[range.clone()])),
+            Value::Text(range) => show(&bytes[range.clone()]),
+            Value::Blob(range) => format!("X{}", show(&bytes[range.clone()])),
         };
-        Ok(row.values.iter().map(value).collect())
+        Ok(values.iter().map(value).collect())
     }
 
     #[test]
@@ -353,8 +340,7 @@ mod tests {
         ] {
             assert_eq!(read(text), Err(Stop::Unusual), "{text}");
         }
-        let mut row = Row::default();
-        assert_eq!(parse(b"CAST(X'61' AS TEXT))", &mut row, false), Err(Stop::Unusual));
+        assert_eq!(parse(b"CAST(X'61' AS TEXT))", &mut Vec::new(), &mut Vec::new(), false), Err(Stop::Unusual));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
-use super::bind::Failure;
 use super::guard::Database;
+use super::prepared::Failure;
 
 /// The names of the shadow tables so far, in lower case.
 #[derive(Debug, Default)]

@@ -131,6 +131,16 @@ pub(super) fn classify(text: &[u8]) -> Statement {
     }
 }
 
+/// Tells whether the statement may make the new database one whose texts are stored otherwise than they come.
+pub(super) fn may_change_encoding(text: &[u8]) -> bool {
+    let mut tokens = Tokens::new(text);
+    if !tokens.takes("PRAGMA") || !one_of(&["encoding"], &tokens.name()) {
+        return false;
+    }
+    let _sets = tokens.mark(b'=') || tokens.mark(b'(');
+    !one_of(&["UTF-8"], &tokens.name())
+}
+
 fn refused(why: &str) -> Statement {
     Statement::Refused(why.to_owned())
 }
@@ -305,6 +315,14 @@ mod tests {
         ] {
             assert_eq!(classify(text.as_bytes()), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn an_encoding_other_than_utf_8_is_noticed() {
+        let changes = ["PRAGMA encoding='UTF-16';", "pragma main.Encoding(utf16le)", "PRAGMA encoding;"];
+        assert!(changes.iter().all(|text| may_change_encoding(text.as_bytes())));
+        let others = ["PRAGMA encoding='UTF-8';", "PRAGMA encoding(\"utf-8\");", "PRAGMA page_size=512;", "BEGIN;"];
+        assert!(!others.iter().any(|text| may_change_encoding(text.as_bytes())));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Prepared statements on SQLite's own interface: rows are bound where they lie in the text, without a copy.
+//! Prepared statements on SQLite's own interface: their SQL is bytes, which need be no valid text.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
@@ -8,7 +8,6 @@ use rusqlite::ffi;
 
 use super::guard::Database;
 use super::lex::Lexer;
-use super::row::{Row, Value};
 
 /// What SQLite said when it failed.
 #[derive(Debug)]
@@ -76,42 +75,6 @@ impl<'d> Prepared<'d> {
         }
         // SAFETY: as above.
         self.check(database, unsafe { ffi::sqlite3_reset(self.statement) })
-    }
-
-    /// Binds the row's values to the statement's parameters, in their order, and runs it. `bytes` are those that the
-    /// row was parsed from.
-    pub(super) fn insert(&mut self, database: &Database, bytes: &[u8], row: &Row) -> Result<(), Failure> {
-        let statement = self.statement;
-        let mut number = 0;
-        for value in &row.values {
-            number += 1;
-            let (text, kind) = (ffi::SQLITE_UTF8 as u8, ffi::SQLITE_STATIC());
-            // SAFETY: the statement was prepared and is reset. A text or BLOB is bound without a copy: `bytes` and
-            // `row` are borrowed until after the run, and each parameter is bound anew before the next one.
-            let code = unsafe {
-                match value {
-                    Value::Null => ffi::sqlite3_bind_null(statement, number),
-                    Value::Integer(value) => ffi::sqlite3_bind_int64(statement, number, *value),
-                    Value::Real(value) => ffi::sqlite3_bind_double(statement, number, *value),
-                    Value::Text(range) => {
-                        let slice = &bytes[range.clone()];
-                        let (data, length) = (slice.as_ptr().cast(), slice.len() as u64);
-                        ffi::sqlite3_bind_text64(statement, number, data, length, kind, text)
-                    }
-                    Value::MadeText(range) => {
-                        let slice = &row.scratch[range.clone()];
-                        let (data, length) = (slice.as_ptr().cast(), slice.len() as u64);
-                        ffi::sqlite3_bind_text64(statement, number, data, length, kind, text)
-                    }
-                    Value::Blob(range) => {
-                        let slice = &row.scratch[range.clone()];
-                        ffi::sqlite3_bind_blob64(statement, number, slice.as_ptr().cast(), slice.len() as u64, kind)
-                    }
-                }
-            };
-            self.check(database, code)?;
-        }
-        self.run(database)
     }
 
     fn check(&self, database: &Database, code: c_int) -> Result<(), Failure> {
