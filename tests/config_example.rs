@@ -67,7 +67,7 @@ fn the_commented_lines_of_the_example_are_right_once_uncommented() {
 fn the_default_retention_is_that_of_the_product() {
     let kept = example_with(str::to_owned).retention;
     assert_eq!((kept.within, kept.within_max), (Duration::from_secs(86_400), 20));
-    assert_eq!((kept.daily, kept.weekly, kept.monthly), (7, 4, tillstick::config::ALL));
+    assert_eq!((kept.daily, kept.weekly, kept.monthly), (7, 4, tillstick::policy::retention::ALL));
     let Schedule::At(times) = example_with(str::to_owned).schedule.rule else { panic!("an interval") };
     assert_eq!(times.into_iter().map(format_time).collect::<Vec<_>>(), ["07:00", "21:00"]);
 }

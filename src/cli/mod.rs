@@ -8,6 +8,7 @@ mod init;
 mod list;
 mod load;
 mod manual;
+mod prune;
 mod recover;
 mod restore;
 mod say;
@@ -81,6 +82,8 @@ enum Verb {
     Restore(restore::Args),
     /// Get a fresh box's database and configuration back from a stick.
     Recover(recover::Args),
+    /// Remove the backups that are no longer to be kept, with a reason for each that stays or goes.
+    Prune(prune::Args),
     /// Show how this box stands.
     Status(status::Args),
     /// Look at a stick.
@@ -175,6 +178,7 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
         Verb::Check(args) => check::run(context, &args),
         Verb::Restore(args) => restore::run(context, args),
         Verb::Recover(args) => recover::run(context, args),
+        Verb::Prune(args) => prune::run(context, &args),
         Verb::Status(args) => status::run(context, &args),
         Verb::Stick(verb) => stick::run(context, verb),
         Verb::Dump(args) => dump::run(context, &args),

@@ -39,9 +39,20 @@ fn lines(status: &Status, lang: Lang) -> Vec<String> {
     let free = lang.pick("Frei für Sicherungen", "Free for backups", "Libre para respaldos");
     lines.push(format!("{free}: {}", say::size(status.free)));
     lines.extend(status.damaged.iter().map(line));
+    if !status.clock.is_trusted() {
+        let kept = lang.pick("nichts wird nach ihr gelöscht", "nothing is pruned by it", "no se borra nada según él");
+        let clock = lang.pick("Uhr", "Clock", "Reloj");
+        lines.push(format!("{clock}: {}; {kept}", status.clock.text(lang)));
+    }
+    lines.extend(status.fell.as_ref().map(|fell| fell.text(lang)));
     lines.push(
         match status.green {
             true => lang.pick("Alles in Ordnung.", "All is well.", "Todo está bien."),
+            false if status.fell.is_some() => lang.pick(
+                "NICHT in Ordnung: In der Datenbank fehlt vieles.",
+                "NOT well: much is missing from the database.",
+                "NO está bien: falta mucho en la base de datos.",
+            ),
             false => lang.pick(
                 "NICHT in Ordnung: Es fehlt eine frische Sicherung oder ihre Kopie auf einem Stick.",
                 "NOT well: a fresh backup or its copy on a stick is missing.",

@@ -28,9 +28,9 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 pub use init::{Answers, Question, questions, write_config};
 pub use problem::{Problem, Problems};
 pub use sections::{
-    ALL, Accept, After, Automount, Device, DumpConfig, FeedbackConfig, LogConfig, LogTarget, PrimaryConfig, QuietHours,
-    RetentionConfig, Schedule, ScheduleConfig, SourceConfig, SourceKind, Spool, SqliteConfig, StickPath, SticksConfig,
-    StoreConfig, StoreKind, TseConfig,
+    Accept, After, Automount, Device, DumpConfig, FeedbackConfig, LogConfig, LogTarget, PrimaryConfig, QuietHours,
+    Schedule, ScheduleConfig, SourceConfig, SourceKind, Spool, SqliteConfig, StickPath, SticksConfig, StoreConfig,
+    StoreKind, TseConfig,
 };
 pub use show::show;
 pub use units::{format_duration, format_size, format_time, parse_duration, parse_size, parse_time};
@@ -38,6 +38,7 @@ pub use units::{format_duration, format_size, format_time, parse_duration, parse
 use crate::error::{Error, Kind};
 use crate::lang::Lang;
 use crate::model::FileName;
+use crate::policy::retention::Rules;
 use report::Report;
 use take::{Section, name, one_of, parsed, path};
 use tree::Table;
@@ -81,7 +82,7 @@ pub struct Config {
     /// `[schedule]`: when backups are made by themselves.
     pub schedule: ScheduleConfig,
     /// `[retention]`: which backups a clean-up keeps.
-    pub retention: RetentionConfig,
+    pub retention: Rules,
     /// `[feedback]`: lights and sounds.
     pub feedback: FeedbackConfig,
     /// `[log]`: how much is logged, and where to.
@@ -118,7 +119,7 @@ impl Config {
             sticks: SticksConfig::default(),
             stores: BTreeMap::new(),
             schedule: ScheduleConfig::default(),
-            retention: RetentionConfig::default(),
+            retention: Rules::default(),
             feedback: FeedbackConfig::default(),
             log: LogConfig::default(),
         }
@@ -137,7 +138,6 @@ impl Config {
         if self.schedule.enabled {
             lines.push("schedule: backups are made when somebody asks for them".into());
         }
-        lines.push("retention: the primary is pruned only when a new backup needs room".into());
         lines.push("sticks.accept: every stick is written that is not another box's or customer's".into());
         lines.push(
             "mode, sticks.path, sticks.after, sticks.automount, feedback, log: for the agent, which is to come".into(),
@@ -165,7 +165,7 @@ impl Config {
         let dump = root.table("dump", DumpConfig::read);
         let primary = root.table("primary", PrimaryConfig::read);
         let sticks = root.table("sticks", SticksConfig::read);
-        let retention = root.table("retention", |section| RetentionConfig::read(section, &default.retention));
+        let retention = root.table("retention", |section| sections::retention::read(section, &default.retention));
         let stores = root.named("stores", |section| StoreConfig::read(section, &retention));
         let schedule = root.table("schedule", ScheduleConfig::read);
         let feedback = root.table("feedback", FeedbackConfig::read);

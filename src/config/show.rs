@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
-use super::{Config, MODES};
+use super::{Config, MODES, sections};
 use crate::model::FileName;
 
 /// The whole of `config` as TOML, which reads back as the same configuration. It holds no secrets.
@@ -26,7 +26,7 @@ pub fn show(config: &Config) -> String {
     }
     config.schedule.show(&mut out);
     out.table("retention");
-    config.retention.show(&mut out);
+    sections::retention::show(&config.retention, &mut out);
     config.feedback.show(&mut out);
     config.log.show(&mut out);
     out.0

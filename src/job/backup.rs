@@ -8,14 +8,13 @@ use serde::Serialize;
 
 use super::artifact::verify;
 use super::copy::{self, CopyDone};
-use super::{Site, StickAt, drill};
+use super::{Site, StickAt, drill, prune};
 use crate::config::{self, Spool};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::block;
 use crate::host::lock::Lock;
 use crate::model::{ArtifactFacts, ArtifactName, BackupId, FileName, MANIFEST_FORMAT, Manifest, Run};
 use crate::pack::{self, Packer, Previous};
-use crate::policy::clock;
 use crate::policy::space::{self, Held};
 use crate::primary::{Draft, HEADROOM, Stored};
 
@@ -80,8 +79,14 @@ pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report>
     if let Some(stick) = stick {
         report.copies.push(copy::to_stick(site, &stored, stick, run)?);
     }
-    if site.config.primary.spool == Spool::One {
-        remove_older(site, &lock, &mut report)?;
+    // The backup is made, whatever becomes of the older ones.
+    match prune::after_backup(site, &lock, run) {
+        Ok(gone) => report.removed.extend(gone),
+        Err(error) => {
+            let message = format!("the clean-up failed: {}", error.report().replace('\n', ""));
+            run.warn(message.clone());
+            report.warnings.push(message);
+        }
     }
     Ok(report)
 }
@@ -90,9 +95,13 @@ pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report>
 /// must not begin anew behind its own backups.
 fn make(site: &Site, lock: &Lock, newest_elsewhere: Option<&BackupId>, run: &Run) -> Result<(Stored, Report)> {
     let known = site.primary.list()?;
-    let newest = known.iter().find_map(|stored| stored.manifest().ok().map(|manifest| (stored.clone(), manifest)));
+    let readable: Vec<(&Stored, Manifest)> =
+        known.iter().filter_map(|stored| Some((stored, stored.manifest().ok()?))).collect();
+    let newest = readable.first();
+    let own = || readable.iter().filter(|(_, manifest)| manifest.box_id == site.box_id);
+    let past: Vec<&Manifest> = own().map(|(_, manifest)| manifest).collect();
     let started = Timestamp::now();
-    let clock = clock::judge(started, newest.as_ref().map(|(_, manifest)| manifest.started));
+    let clock = prune::judge_clock(started, &past);
     let id = BackupId::next(started, known.first().map(Stored::id).max(newest_elsewhere));
     let idle = site.config.idle_stores();
     let mut warnings: Vec<String> =
@@ -101,12 +110,12 @@ fn make(site: &Site, lock: &Lock, newest_elsewhere: Option<&BackupId>, run: &Run
         warnings.push(format!("{}; the backup is made and nothing is pruned by it", clock.reason()));
     }
 
-    let removed = make_room(site, lock, &known, newest.as_ref().map(|(_, manifest)| manifest))?;
+    let removed = make_room(site, lock, &known, newest.map(|(_, manifest)| manifest))?;
     let draft = site.primary.begin(lock, id.clone(), site.config.primary.min_free)?;
     let mut artifacts = Vec::new();
     let mut facts = Vec::new();
     for source in site.config.sources.keys() {
-        let (made, artifact) = dump(site, &draft, source, newest.as_ref().map(|(stored, _)| stored), run)
+        let (made, artifact) = dump(site, &draft, source, newest.map(|(stored, _)| *stored), run)
             .context(|| format!("cannot back up source `{source}`"))?;
         warnings.extend(artifact.facts.warnings.iter().map(|warning| format!("source `{source}`: {warning}")));
         artifacts.push(made);
@@ -125,7 +134,9 @@ fn make(site: &Site, lock: &Lock, newest_elsewhere: Option<&BackupId>, run: &Run
         artifacts: facts,
         config: Some(config::show(&site.config)),
     };
-    warnings.extend(newest.and_then(|(_, before)| fewer_rows(&before, &manifest)));
+    let whole = own().filter(|(stored, manifest)| stored.is_whole(manifest)).map(|(_, manifest)| manifest);
+    let whole: Vec<&Manifest> = std::iter::once(&manifest).chain(whole).collect();
+    warnings.extend(prune::fell(started, clock, &whole).map(|fell| fell.to_string()));
     let stored = draft.finish(&manifest)?;
     for warning in &warnings {
         run.warn(warning.clone());
@@ -217,21 +228,4 @@ fn held(stored: &Stored, site: &Site) -> Option<Held> {
     let manifest = stored.manifest().ok().filter(|manifest| manifest.box_id == site.box_id)?;
     let spare = site.config.primary.spool == Spool::One && !stored.copies().is_empty();
     Some(Held { id: manifest.id.clone(), size: manifest.size(), complete: true, spare })
-}
-
-/// A primary that is but a spool holds the newest backup alone.
-fn remove_older(site: &Site, lock: &Lock, report: &mut Report) -> Result<()> {
-    for stored in site.primary.list()?.iter().filter(|stored| *stored.id() < report.id) {
-        site.primary.remove(lock, stored.id())?;
-        report.removed.push((stored.id().clone(), "spool = \"one\" keeps the newest backup only".into()));
-    }
-    Ok(())
-}
-
-/// A shop does not lose half of its rows between two backups; somebody should look.
-fn fewer_rows(before: &Manifest, now: &Manifest) -> Option<String> {
-    let (was, is) = (before.rows(), now.rows());
-    (was >= 100 && is < was / 2).then(|| {
-        format!("this backup has {is} rows and {} had {was}: look whether the right database was backed up", before.id)
-    })
 }

@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Site, StickAt};
+use super::{Site, StickAt, prune};
 use crate::error::{Context, Kind, Result};
-use crate::model::{BackupId, Run};
+use crate::model::{BackupId, Manifest, Run};
 use crate::primary::{CopyRecord, Stored};
+use crate::stick::fs::StickFs;
+use crate::stick::generations;
 use crate::stick::publish::{Outgoing, PublishRules, Published, publish};
 
 /// How sticks are called in records of copies.
@@ -72,7 +74,7 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String,
     let bytes = stored.manifest_bytes()?;
     let outgoing = Outgoing { dir: stored.dir(), manifest: &manifest, manifest_bytes: &bytes, signature: None };
     let rules = PublishRules {
-        keep: site.config.sticks.keep,
+        keep: how_many(site, fs.as_mut(), &manifest)?,
         reserve: RESERVE,
         lang: site.config.lang,
         ..PublishRules::default()
@@ -81,10 +83,24 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String,
     let record = CopyRecord { store: STORE.into(), medium: medium.clone(), verified: Timestamp::now() };
     stored.add_copy(record)?;
     for (id, _) in &published.freed {
-        // It may be gone here too, or never have been made here.
-        if let Ok(older) = site.primary.find(id) {
-            older.forget_copy(STORE, &medium)?;
-        }
+        forget(site, &medium, id)?;
     }
     Ok((medium, published))
+}
+
+/// Forgets that a copy is on the stick `medium`.
+pub(super) fn forget(site: &Site, medium: &str, id: &BackupId) -> Result<()> {
+    // It may be gone here too, or never have been made here.
+    site.primary.find(id).map_or(Ok(()), |stored| stored.forget_copy(STORE, medium))
+}
+
+/// As many as the configuration says, but all of them while a source has lost half of its rows: an empty database must
+/// not push the good ones off the stick.
+fn how_many(site: &Site, fs: &mut dyn StickFs, new: &Manifest) -> Result<usize> {
+    let held = generations::stored(fs)?.into_iter().filter(|held| held.complete && held.manifest.id != new.id);
+    let held: Vec<Manifest> = held.map(|held| held.manifest).filter(|held| held.box_id == new.box_id).collect();
+    let all: Vec<&Manifest> = std::iter::once(new).chain(&held).collect();
+    let now = Timestamp::now();
+    let fell = prune::fell(now, prune::judge_clock(now, &all), &all);
+    Ok(if fell.is_some() { usize::MAX } else { site.config.sticks.keep })
 }

@@ -3,9 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Site, StickAt};
+use super::{Site, StickAt, prune};
 use crate::error::Result;
 use crate::model::{ArtifactName, BackupId, Manifest};
+use crate::policy::clock::Clock;
+use crate::policy::rows::Fell;
 use crate::primary::CopyRecord;
 use crate::stick::generations;
 
@@ -95,8 +97,12 @@ pub struct Status {
     pub newest_copied: Option<BackupId>,
     /// Bytes free where backups are made.
     pub free: u64,
+    /// What is thought of the clock.
+    pub clock: Clock,
+    /// A source that lost half of its rows; nothing is pruned meanwhile.
+    pub fell: Option<Fell>,
     /// Whether all is well: a good backup no older than 25 hours, a verified copy elsewhere (I8) of one no older than
-    /// seven days, and no damaged one.
+    /// seven days, no damaged one, and no source that lost half of its rows.
     pub green: bool,
 }
 
@@ -121,7 +127,8 @@ pub fn status(site: &Site, now: Timestamp) -> Result<Status> {
     let age = newest.as_ref().and_then(since);
     // A backup of the future proves nothing about today: some clock was wrong.
     let fresh = age.is_some_and(|age| age >= -CLOCKS_DIFFER && age <= OVERDUE);
-    let green = fresh && copied && damaged.is_empty();
+    let (clock, fell) = prune::doubts(site, now)?;
+    let green = fresh && copied && damaged.is_empty() && fell.is_none();
     Ok(Status {
         newest,
         age_seconds: age.map(|age| age.as_secs()),
@@ -129,6 +136,8 @@ pub fn status(site: &Site, now: Timestamp) -> Result<Status> {
         damaged,
         newest_copied,
         free: site.primary.free()?,
+        clock,
+        fell,
         green,
     })
 }

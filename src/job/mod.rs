@@ -5,6 +5,7 @@ pub mod check;
 pub mod copy;
 pub mod list;
 pub mod plumbing;
+pub mod prune;
 pub mod recover;
 pub mod restore;
 pub mod stick_report;

@@ -1,6 +1,9 @@
 //! Decisions: facts in, verdict with its reason out. No I/O, no clock, no log.
 
 pub mod clock;
+pub mod dating;
+pub mod retention;
+pub mod rows;
 pub mod space;
 pub mod stick;
 pub mod tse;

@@ -46,6 +46,14 @@ impl Stored {
         Ok(manifest)
     }
 
+    /// Whether every file that `manifest` names is there with its size; its content is what `check` looks at.
+    pub fn is_whole(&self, manifest: &Manifest) -> bool {
+        let is_there = |name: &ArtifactName, size: u64| {
+            self.path(name).metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
+        };
+        manifest.artifacts.iter().all(|artifact| is_there(&artifact.name, artifact.size))
+    }
+
     /// Where an artifact lies.
     pub fn path(&self, name: &ArtifactName) -> PathBuf {
         self.dir.join(name.as_str())

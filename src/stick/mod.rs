@@ -14,6 +14,7 @@ mod overlay;
 pub mod probe;
 pub mod publish;
 mod readme;
+pub mod remove;
 pub mod repair;
 mod stamp;
 mod sums;

@@ -170,6 +170,26 @@ impl Box {
         ran(self.command(args))
     }
 
+    /// Runs a verb at another time: the child's clock begins at `time` (RFC 3339) and goes on from there.
+    pub(crate) fn run_at(&self, time: &str, args: &[&str]) -> Ran {
+        let mut command = tool_command("faketime", &["-m", "--exclude-monotonic", time]);
+        // Files keep their real times: what is changed is the program's clock, not the file system.
+        command.env("NO_FAKE_STAT", "1").env("LC_ALL", "C").env_remove("RUST_LOG");
+        command.arg(env!("CARGO_BIN_EXE_tillstick")).args(args).arg("--config").arg(self.config());
+        ran(command)
+    }
+
+    /// Makes a backup at another time; gives its report.
+    #[track_caller]
+    pub(crate) fn backup_at(&self, time: &str) -> Value {
+        self.run_at(time, &["backup", "--json"]).exits(0).json()
+    }
+
+    /// The manifest of the backup `id`.
+    pub(crate) fn manifest(&self, id: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.primary().join(id).join("manifest.json")).unwrap()).unwrap()
+    }
+
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }

@@ -10,9 +10,11 @@ mod kit;
 
 mod backup;
 mod check;
+mod clock;
 mod init;
 mod interrupted;
 mod json;
+mod prune;
 mod recover;
 mod restore;
 mod room;

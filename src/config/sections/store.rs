@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{RetentionConfig, type_of};
+use super::{retention, type_of};
 use crate::config::show::{Out, path_text, quoted};
 use crate::config::take::{Section, flag, path};
 use crate::model::FileName;
+use crate::policy::retention::Rules;
 
 /// The words for the types: that of this version, and those to come.
 const TYPES: [(&str, Option<Type>); 4] =
@@ -22,7 +23,7 @@ pub struct StoreConfig {
     /// `enabled`: false leaves the store as it is; true.
     pub enabled: bool,
     /// `[stores.<name>.retention]`: keys that are left out stay as in `[retention]`.
-    pub retention: RetentionConfig,
+    pub retention: Rules,
     /// `type` and the keys of this type.
     pub kind: StoreKind,
 }
@@ -38,10 +39,10 @@ pub enum StoreKind {
 }
 
 impl StoreConfig {
-    pub(in crate::config) fn read(section: &mut Section<'_, '_>, retention: &RetentionConfig) -> Option<Self> {
+    pub(in crate::config) fn read(section: &mut Section<'_, '_>, inherited: &Rules) -> Option<Self> {
         let Type::Directory = type_of(section, &TYPES)?;
         let enabled = section.get("enabled", flag, true);
-        let retention = section.table("retention", |section| RetentionConfig::read(section, retention));
+        let retention = section.table("retention", |section| retention::read(section, inherited));
         let path = section.required("path", path, "\"/mnt/nas/tillstick\"");
         path.map(|path| Self { enabled, retention, kind: StoreKind::Directory { path } })
     }
@@ -56,6 +57,6 @@ impl StoreConfig {
             }
         }
         out.named_subtable("stores", name, "retention");
-        self.retention.show(out);
+        retention::show(&self.retention, out);
     }
 }
