@@ -18,6 +18,7 @@ pub mod job;
 
 pub mod source;
 
+pub mod journal;
 pub mod pack;
 pub mod primary;
 pub mod stick;

@@ -43,7 +43,13 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
         (what, stick) => {
             let id = what.as_deref().map(str::parse::<BackupId>).transpose()?;
             match stick {
-                Some(stick) => check::on_stick(&stick, id.as_ref(), args.drill.then_some(&*args.scratch), &run)?,
+                Some(stick) => check::on_stick(
+                    &stick,
+                    context.site_if_any().as_ref(),
+                    id.as_ref(),
+                    args.drill.then_some(&*args.scratch),
+                    &run,
+                )?,
                 None => check::primary(&context.site()?, id.as_ref(), args.drill, &run)?,
             }
         }

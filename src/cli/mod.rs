@@ -144,6 +144,16 @@ impl Context {
         Site::open(self.config()?)
     }
 
+    /// The box that is configured here, for a verb that needs none.
+    fn site_if_any(&self) -> Option<Site> {
+        if !self.config.exists() {
+            return None;
+        }
+        let site = self.site();
+        site.map_err(|error| self.run().warn(format!("this box is not known, and goes without a history: {error}")))
+            .ok()
+    }
+
     fn run(&self) -> crate::model::Run<'_> {
         crate::model::Run { monitor: &self.screen, cancel: &self.cancel }
     }

@@ -43,7 +43,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     };
     let mut chosen = restore::choose(site.as_ref(), &origin)?;
     let report = match args.into {
-        Some(target) => restore::into(&mut chosen, &target, &context.run())?,
+        Some(target) => restore::into(site.as_ref(), &mut chosen, &target, &context.run())?,
         None => {
             let site = match site {
                 Some(site) => site,
@@ -66,12 +66,11 @@ fn in_place(
     origin: &Origin,
     context: &Context,
 ) -> Result<Report> {
-    let _lock = site.primary.lock("restore")?;
     let label = match origin {
         Origin::Backup { id, .. } => id.to_string(),
         Origin::File(_) => BackupId::next(jiff::Timestamp::now(), None).to_string(),
     };
-    restore::in_place(chosen, database, &label, &context.run())
+    restore::in_place(site, chosen, database, &label, &context.run())
 }
 
 fn database_of(config: &Config, source: Option<FileName>) -> Result<PathBuf> {

@@ -1,7 +1,8 @@
 //! How sizes, ages and verdicts read for people.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::journal::{How, Proof};
 use crate::lang::Lang;
 
 /// A size in bytes, in the decimal units that stand on sticks: `12.3 MB`.
@@ -46,6 +47,26 @@ pub(super) fn age(seconds: i64, lang: Lang) -> String {
         Lang::En => format!("{value} {en} ago"),
         Lang::Es => format!("hace {value} {es}"),
     }
+}
+
+/// How long before `now` something was.
+pub(super) fn ago(then: Timestamp, now: Timestamp, lang: Lang) -> String {
+    age(now.duration_since(then).as_secs(), lang)
+}
+
+/// What was last shown of a copy, and how long ago.
+pub(super) fn proof(proof: Proof, now: Timestamp, lang: Lang) -> String {
+    let how = match proof.how {
+        How::ReadBack => lang.pick("zurückgelesen", "read back", "releído"),
+        How::Checked => lang.pick("geprüft", "checked", "comprobado"),
+        How::Restored => lang.pick("wiederhergestellt", "restored", "restaurado"),
+        How::Drilled => lang.pick(
+            "probeweise wiederhergestellt und verglichen",
+            "restored on trial and compared",
+            "restaurado a prueba y comparado",
+        ),
+    };
+    format!("{how} {}", ago(proof.at, now, lang))
 }
 
 /// The word for one or for many.

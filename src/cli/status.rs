@@ -1,65 +1,140 @@
 //! `tillstick status`: how this box stands, in the words of the shop.
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, Exit, list::line, say};
+use super::{Context, Exit, list, say};
 use crate::error::Result;
-use crate::job::list::{Status, status};
+use crate::job::history::History;
+use crate::job::status::{Failure, Held, Status, status};
+use crate::journal::{Outcome, PRIMARY, PastRun};
 use crate::lang::Lang;
+
+/// A failure that was made good since is no news for longer than this.
+const NEWS: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// More places than these are no help to a reader; `--json` has all.
+const PLACES_SHOWN: usize = 8;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// End with exit code 1 unless all is well.
     #[arg(long)]
     check: bool,
+    /// List the runs that are remembered, newest first, instead.
+    #[arg(long, conflicts_with = "check")]
+    history: bool,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let site = context.site()?;
-    let status = status(&site, Timestamp::now())?;
     let lang = site.config.lang;
-    context.screen.result(&status, |status| lines(status, lang))?;
+    if args.history {
+        let history = History::of(&site, &context.run());
+        let zone = site.config.zone()?;
+        context.screen.result(&history.runs, |runs| match runs.is_empty() {
+            true => vec!["no run is remembered".to_owned()],
+            false => runs.iter().map(|run| past(run, &zone)).collect(),
+        })?;
+        return Ok(Exit::Done);
+    }
+    let now = Timestamp::now();
+    let status = status(&site, now, &context.run())?;
+    context.screen.result(&status, |status| lines(status, now, lang))?;
     Ok(if args.check && !status.green { Exit::Failed } else { Exit::Done })
 }
 
-fn lines(status: &Status, lang: Lang) -> Vec<String> {
+fn lines(status: &Status, now: Timestamp, lang: Lang) -> Vec<String> {
     let mut lines = Vec::new();
-    match (&status.newest, status.age_seconds) {
-        (Some(newest), Some(age)) => {
-            let last = lang.pick("Letzte Sicherung", "Last backup", "Último respaldo");
-            lines.push(format!("{last}: {}, {}, {}", newest.id, say::age(age, lang), say::size(newest.size)));
-        }
-        _ => lines.push(
-            lang.pick("Es gibt noch keine Sicherung.", "There is no backup yet.", "Todavía no hay respaldo.").into(),
-        ),
+    if let (Some(newest), Some(age)) = (&status.newest, status.age_seconds) {
+        let last = lang.pick("Letzte Sicherung", "Last backup", "Último respaldo");
+        lines.push(format!("{last}: {}, {}, {}", newest.id, say::age(age, lang), say::size(newest.size)));
     }
-    let copied = lang.pick("Zuletzt außer Haus (Stick)", "Last copy elsewhere (stick)", "Última copia fuera (memoria)");
+    lines.extend(status.places.iter().take(PLACES_SHOWN).map(|held| place(held, now, lang)));
+    if status.places.len() > PLACES_SHOWN {
+        lines.push(format!("  ... (+{})", status.places.len() - PLACES_SHOWN));
+    }
+    let drill = lang.pick("Letzte Probe-Wiederherstellung", "Last trial restore", "Última restauración de prueba");
     let never = lang.pick("noch nie", "never", "nunca");
-    lines.push(format!("{copied}: {}", status.newest_copied.as_ref().map_or(never.to_owned(), ToString::to_string)));
+    let when = status.last_drill.as_ref().map_or_else(|| never.to_owned(), |drill| say::ago(drill.at, now, lang));
+    lines.push(format!("{drill}: {when}"));
     let free = lang.pick("Frei für Sicherungen", "Free for backups", "Libre para respaldos");
     lines.push(format!("{free}: {}", say::size(status.free)));
-    lines.extend(status.damaged.iter().map(line));
+    for run in &status.under_way {
+        let under_way = lang.pick("Läuft gerade", "At work now", "En curso");
+        lines.push(format!("{under_way}: {} ({})", run.kind, say::ago(run.started, now, lang)));
+    }
+    lines.extend(status.last_failure.as_ref().and_then(|failure| failed(failure, now, lang)));
+    lines.extend(status.damaged.iter().map(|listed| list::line(listed, now, lang)));
     if !status.clock.is_trusted() {
         let kept = lang.pick("nichts wird nach ihr gelöscht", "nothing is pruned by it", "no se borra nada según él");
         let clock = lang.pick("Uhr", "Clock", "Reloj");
         lines.push(format!("{clock}: {}; {kept}", status.clock.text(lang)));
     }
-    lines.extend(status.fell.as_ref().map(|fell| fell.text(lang)));
-    lines.push(
-        match status.green {
-            true => lang.pick("Alles in Ordnung.", "All is well.", "Todo está bien."),
-            false if status.fell.is_some() => lang.pick(
-                "NICHT in Ordnung: In der Datenbank fehlt vieles.",
-                "NOT well: much is missing from the database.",
-                "NO está bien: falta mucho en la base de datos.",
-            ),
-            false => lang.pick(
-                "NICHT in Ordnung: Es fehlt eine frische Sicherung oder ihre Kopie auf einem Stick.",
-                "NOT well: a fresh backup or its copy on a stick is missing.",
-                "NO está bien: falta un respaldo reciente o su copia en una memoria.",
-            ),
-        }
-        .into(),
-    );
+    if status.green {
+        lines.push(lang.pick("Alles in Ordnung.", "All is well.", "Todo está bien.").into());
+    } else {
+        lines.push(lang.pick("NICHT in Ordnung:", "NOT well:", "NO está bien:").into());
+        lines.extend(status.troubles.iter().map(|trouble| format!("  {}", trouble.text(lang))));
+    }
     lines
+}
+
+fn place(held: &Held, now: Timestamp, lang: Lang) -> String {
+    let mut line = format!("  {}: ", name(held, lang));
+    if held.place.store != PRIMARY {
+        line += &format!("{}, ", held.newest);
+    }
+    line += &match held.proof {
+        Some(proof) => say::proof(proof, now, lang),
+        None => lang.pick("nicht geprüft", "not checked", "sin comprobar").to_owned(),
+    };
+    if !held.damaged.is_empty() {
+        let damaged = lang.pick("BESCHÄDIGT", "DAMAGED", "DAÑADO");
+        let ids: Vec<&str> = held.damaged.iter().map(crate::model::BackupId::as_str).collect();
+        line += &format!("; {damaged}: {}", ids.join(", "));
+    }
+    line
+}
+
+fn name(held: &Held, lang: Lang) -> String {
+    let medium = &held.place.medium;
+    match (held.place.store.as_str(), &held.label) {
+        (PRIMARY, _) => lang.pick("auf diesem Gerät", "on this box", "en este equipo").to_owned(),
+        (crate::journal::STICK, label) => {
+            let stick = lang.pick("Stick", "stick", "memoria");
+            // A label may be any text: it is quoted so that it cannot play with the terminal.
+            label.as_ref().map_or_else(|| format!("{stick} {medium}"), |label| format!("{stick} {label:?} ({medium})"))
+        }
+        (store, _) => format!("{store} {medium}"),
+    }
+}
+
+fn failed(failure: &Failure, now: Timestamp, lang: Lang) -> Option<String> {
+    let run = &failure.run;
+    if failure.made_good && now.duration_since(run.started) > NEWS {
+        return None;
+    }
+    let last = lang.pick("Letzter Fehlschlag", "Last failure", "Último fallo");
+    let since = match failure.made_good {
+        true => lang.pick(", seither gelungen", ", succeeded since", ", correcto desde entonces"),
+        false => "",
+    };
+    let why = run.error.as_deref().unwrap_or(match run.outcome {
+        Some(Outcome::Died) => lang.pick(
+            "mittendrin abgebrochen (Stromausfall?)",
+            "it ended half-way (a power cut?)",
+            "se interrumpió a medias (¿un apagón?)",
+        ),
+        _ => "?",
+    });
+    Some(format!("{last}: {}, {}{since}: {why}", run.kind, say::ago(run.started, now, lang)))
+}
+
+fn past(run: &PastRun, zone: &TimeZone) -> String {
+    let started = run.started.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let outcome = run.outcome.map_or("under way", Outcome::name);
+    let about = run.backup.as_ref().map(|id| format!("  {id}")).unwrap_or_default();
+    let why = run.error.as_ref().map(|error| format!("  {error}")).unwrap_or_default();
+    format!("{started}  {:8}  {outcome:9}{about}{why}", run.kind)
 }

@@ -7,6 +7,7 @@ pub mod entropy;
 pub mod fat_attr;
 pub mod in_use;
 pub mod lock;
+pub mod process;
 pub mod signals;
 pub mod space;
 pub mod terminal;

@@ -8,11 +8,13 @@ use serde::Serialize;
 
 use super::artifact::verify;
 use super::copy::{self, CopyDone};
+use super::record::{Record, recorded};
 use super::{Site, StickAt, drill, prune};
 use crate::config::{self, Spool};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::block;
 use crate::host::lock::Lock;
+use crate::journal::{Place, RunKind};
 use crate::model::{ArtifactFacts, ArtifactName, BackupId, FileName, MANIFEST_FORMAT, Manifest, Run};
 use crate::pack::{self, Packer, Previous};
 use crate::policy::space::{self, Held};
@@ -66,21 +68,32 @@ impl Report {
 ///
 /// The backup stays good when its copy fails; the report says which copies failed.
 pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report> {
+    recorded(Some(site), RunKind::Backup, run, |record| {
+        // While another run is at work nothing begins here, not even a record of it.
+        let lock = site.primary.lock("backup")?;
+        record.begin();
+        make_and_copy(site, &lock, stick, record, run)
+    })
+}
+
+fn make_and_copy(site: &Site, lock: &Lock, stick: Option<&StickAt>, record: &mut Record, run: &Run) -> Result<Report> {
     let mut newest_elsewhere = None;
     if let Some(stick) = stick {
         // A wrong stick is told at once, not after a long dump.
         stick.inspect(site)?;
-        newest_elsewhere = stick.newest_id(site)?;
+        let (there, identity) = stick.see(site)?;
+        record.saw(&identity, &there);
+        newest_elsewhere = there.into_iter().map(|stored| stored.manifest.id).max();
     }
-    let lock = site.primary.lock("backup")?;
-    site.primary.sweep(&lock)?;
+    site.primary.sweep(lock)?;
     drill::sweep(site.primary.dir());
-    let (stored, mut report) = make(site, &lock, newest_elsewhere.as_ref(), run)?;
+    let (stored, mut report) = make(site, lock, newest_elsewhere.as_ref(), record, run)?;
+    record.is_about(&report.id);
     if let Some(stick) = stick {
-        report.copies.push(copy::to_stick(site, &stored, stick, run)?);
+        report.copies.push(copy::to_stick(site, &stored, stick, record, run)?);
     }
     // The backup is made, whatever becomes of the older ones.
-    match prune::after_backup(site, &lock, run) {
+    match prune::after_backup(site, lock, record, run) {
         Ok(gone) => report.removed.extend(gone),
         Err(error) => {
             let message = format!("the clean-up failed: {}", error.report().replace('\n', ""));
@@ -93,7 +106,13 @@ pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report>
 
 /// Makes the backup in the primary, proven readable. Its id comes after `newest_elsewhere` too: a box that lost its primary
 /// must not begin anew behind its own backups.
-fn make(site: &Site, lock: &Lock, newest_elsewhere: Option<&BackupId>, run: &Run) -> Result<(Stored, Report)> {
+fn make(
+    site: &Site,
+    lock: &Lock,
+    newest_elsewhere: Option<&BackupId>,
+    record: &Record,
+    run: &Run,
+) -> Result<(Stored, Report)> {
     let known = site.primary.list()?;
     let readable: Vec<(&Stored, Manifest)> =
         known.iter().filter_map(|stored| Some((stored, stored.manifest().ok()?))).collect();
@@ -110,7 +129,7 @@ fn make(site: &Site, lock: &Lock, newest_elsewhere: Option<&BackupId>, run: &Run
         warnings.push(format!("{}; the backup is made and nothing is pruned by it", clock.reason()));
     }
 
-    let removed = make_room(site, lock, &known, newest.map(|(_, manifest)| manifest))?;
+    let removed = make_room(site, lock, &known, newest.map(|(_, manifest)| manifest), record)?;
     let draft = site.primary.begin(lock, id.clone(), site.config.primary.min_free)?;
     let mut artifacts = Vec::new();
     let mut facts = Vec::new();
@@ -193,7 +212,13 @@ fn pack_options(site: &Site) -> pack::Options {
 }
 
 /// Sees to it that the new backup has room, and removes what policy lets go for it.
-fn make_room(site: &Site, lock: &Lock, known: &[Stored], newest: Option<&Manifest>) -> Result<Vec<(BackupId, String)>> {
+fn make_room(
+    site: &Site,
+    lock: &Lock,
+    known: &[Stored],
+    newest: Option<&Manifest>,
+    record: &Record,
+) -> Result<Vec<(BackupId, String)>> {
     let mut need = HEADROOM;
     let before: BTreeMap<&FileName, u64> = newest
         .iter()
@@ -206,7 +231,7 @@ fn make_room(site: &Site, lock: &Lock, known: &[Stored], newest: Option<&Manifes
             site.source(name, site.primary.dir())?.estimate().context(|| format!("cannot back up source `{name}`"))?;
         need += before.get(name).map_or(text / FIRST_SHARE, |size| size + size / 10);
     }
-    let held: Vec<Held> = known.iter().filter_map(|stored| held(stored, site)).collect();
+    let held: Vec<Held> = known.iter().filter_map(|stored| held(stored, site, record)).collect();
     let need_free = need.saturating_add(site.config.primary.min_free);
     let gone = space::make_room(&held, need_free, site.primary.free()?).map_err(|room| {
         let dir = site.primary.dir();
@@ -223,9 +248,11 @@ fn make_room(site: &Site, lock: &Lock, known: &[Stored], newest: Option<&Manifes
     Ok(gone)
 }
 
-/// Only backups of this box that can be read count as good, and only good ones are weighed against room.
-fn held(stored: &Stored, site: &Site) -> Option<Held> {
+/// Only backups of this box that can be read are weighed against room, and one that a check found damaged is not the good
+/// one that must stay.
+fn held(stored: &Stored, site: &Site, record: &Record) -> Option<Held> {
     let manifest = stored.manifest().ok().filter(|manifest| manifest.box_id == site.box_id)?;
     let spare = site.config.primary.spool == Spool::One && !stored.copies().is_empty();
-    Some(Held { id: manifest.id.clone(), size: manifest.size(), complete: true, spare })
+    let complete = !record.is_damaged(&manifest.id, &Place::primary());
+    Some(Held { id: manifest.id.clone(), size: manifest.size(), complete, spare })
 }

@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::artifact::{verify, verify_alone};
 use super::drill::drill;
+use super::record::{Record, recorded};
 use super::{Site, StickAt};
 use crate::error::{Context, Error, Kind, Result};
+use crate::journal::{How, Outcome, Place, RunKind};
 use crate::model::{ArtifactFacts, BackupId, Manifest, Run};
 use crate::primary::{SHA256SUMS, Stored};
 use crate::stick::generations;
@@ -31,34 +33,61 @@ pub struct Finding {
 
 /// Checks backups in the primary: the one named, or all.
 pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, run: &Run) -> Result<Vec<Finding>> {
-    let backups = match id {
-        Some(id) => vec![site.primary.find(id)?],
-        None => site.primary.list()?,
-    };
-    let mut checker = Checker::new("primary".into(), with_drill.then(|| site.primary.dir()), run);
-    for stored in backups {
-        match stored.manifest().and_then(|manifest| sums_agree(&stored, &manifest).map(|()| manifest)) {
-            Ok(manifest) => checker.artifacts(&manifest, |facts| Ok(Box::new(stored.open(&facts.name)?)))?,
-            Err(error) => checker.found(Some(stored.id()), "manifest.json", false, Some(error.report())),
+    recorded(Some(site), kind(with_drill), run, |record| {
+        let backups = match id {
+            Some(id) => vec![site.primary.find(id)?],
+            None => site.primary.list()?,
+        };
+        record.begin();
+        let mut checker = Checker::new("primary".into(), with_drill.then(|| site.primary.dir()), run);
+        for stored in backups {
+            let looked_at =
+                match stored.manifest().and_then(|manifest| sums_agree(&stored, &manifest).map(|()| manifest)) {
+                    Ok(manifest) => checker.artifacts(&manifest, |facts| Ok(Box::new(stored.open(&facts.name)?)))?,
+                    Err(error) => {
+                        checker.found(Some(stored.id()), "manifest.json", false, Some(error.report()));
+                        Some(error.report())
+                    }
+                };
+            record.proved(stored.id(), Place::primary(), checker.how(), looked_at.as_deref());
         }
-    }
-    Ok(checker.findings)
+        Ok(checker.finish(record))
+    })
 }
 
-/// Checks every backup on a stick, read from the medium. Drills need `scratch`, a folder with room for the database.
-pub fn on_stick(at: &StickAt, id: Option<&BackupId>, scratch: Option<&Path>, run: &Run) -> Result<Vec<Finding>> {
-    let mut fs = at.open_for_reading()?;
-    let mut checker = Checker::new(at.path.display().to_string(), scratch, run);
-    for stored in generations::stored(fs.as_mut())? {
-        if id.is_none_or(|id| *id == stored.manifest.id) {
-            checker
-                .artifacts(&stored.manifest, |facts| generations::open_artifact(fs.as_mut(), &stored, &facts.name))?;
+/// Checks every backup on a stick, read from the medium, of every box; those of `site`'s box are recorded. Drills need
+/// `scratch`, a folder with room for the database.
+pub fn on_stick(
+    at: &StickAt,
+    site: Option<&Site>,
+    id: Option<&BackupId>,
+    scratch: Option<&Path>,
+    run: &Run,
+) -> Result<Vec<Finding>> {
+    recorded(site, kind(scratch.is_some()), run, |record| {
+        let (mut fs, stick) = at.open_for_reading()?;
+        let mut there = generations::stored(fs.as_mut())?;
+        let wanted = |stored: &generations::Stored| id.is_none_or(|id| *id == stored.manifest.id);
+        if let (Some(id), false) = (id, there.iter().any(wanted)) {
+            return Err(Error::new(Kind::Missing, format!("there is no backup {id} on {:?}", at.path)));
         }
-    }
-    match (id, checker.findings.is_empty()) {
-        (Some(id), true) => Err(Error::new(Kind::Missing, format!("there is no backup {id} on {:?}", at.path))),
-        _ => Ok(checker.findings),
-    }
+        record.begin();
+        record.saw(&stick, &there);
+        there.retain(wanted);
+        let mut checker = Checker::new(at.path.display().to_string(), scratch, run);
+        for stored in there {
+            let problem = checker
+                .artifacts(&stored.manifest, |facts| generations::open_artifact(fs.as_mut(), &stored, &facts.name))?;
+            if site.is_some_and(|site| site.box_id == stored.manifest.box_id) {
+                record.proved_on(&stick, &stored.manifest.id, checker.how(), problem.as_deref());
+            }
+        }
+        Ok(checker.finish(record))
+    })
+}
+
+fn kind(with_drill: bool) -> RunKind {
+    if with_drill { RunKind::Drill } else { RunKind::Check }
 }
 
 /// Checks a single file of which nothing is known but what it says itself.
@@ -85,20 +114,36 @@ impl<'a> Checker<'a> {
         Self { place, scratch, run, findings: Vec::new() }
     }
 
+    /// Looks at all artifacts of a backup; gives the first problem.
     fn artifacts<'r>(
         &mut self,
         manifest: &Manifest,
         mut open: impl FnMut(&ArtifactFacts) -> Result<Box<dyn Read + Send + 'r>>,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
+        let mut first = None;
         for facts in &manifest.artifacts {
             let mut check = || {
                 verify(open(facts)?, facts, self.run)?;
                 self.scratch.map_or(Ok(()), |scratch| drill(open(facts)?, facts, scratch, self.run))
             };
             let problem = problem(check())?;
+            first = first.or_else(|| problem.clone());
             self.found(Some(&manifest.id), facts.name.as_str(), self.scratch.is_some(), problem);
         }
-        Ok(())
+        Ok(first)
+    }
+
+    fn how(&self) -> How {
+        if self.scratch.is_some() { How::Drilled } else { How::Checked }
+    }
+
+    fn finish(self, record: &mut Record) -> Vec<Finding> {
+        let bad: Vec<&String> = self.findings.iter().filter_map(|finding| finding.problem.as_ref()).collect();
+        if let Some(first) = bad.first() {
+            let (bad, all) = (bad.len(), self.findings.len());
+            record.falls_short(Outcome::Failed, &format!("{bad} of {all} are not good: {first}"));
+        }
+        self.findings
     }
 
     fn found(&mut self, id: Option<&BackupId>, artifact: &str, drilled: bool, problem: Option<String>) {

@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::record::Record;
+use super::stick::Identity;
 use super::{Site, StickAt, prune};
 use crate::error::{Context, Kind, Result};
+use crate::journal::{Outcome, Place, STICK};
 use crate::model::{BackupId, Manifest, Run};
 use crate::primary::{CopyRecord, Stored};
 use crate::stick::fs::StickFs;
 use crate::stick::generations;
 use crate::stick::publish::{Outgoing, PublishRules, Published, publish};
-
-/// How sticks are called in records of copies.
-const STORE: &str = "stick";
 
 /// Bytes left free on a stick, so that a person can still put a file on it.
 const RESERVE: u64 = 1 << 20;
@@ -40,11 +40,11 @@ pub struct CopyDone {
 ///
 /// # Errors
 /// Only that somebody stopped it: then nothing more is to be done.
-pub fn to_stick(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<CopyDone> {
+pub(super) fn to_stick(site: &Site, stored: &Stored, at: &StickAt, record: &mut Record, run: &Run) -> Result<CopyDone> {
     let medium = at.path.display().to_string();
-    Ok(match put(site, stored, at, run) {
+    Ok(match put(site, stored, at, record, run) {
         Ok((medium, published)) => CopyDone {
-            store: STORE.into(),
+            store: STICK.into(),
             medium,
             files: published.files,
             bytes: published.bytes,
@@ -56,20 +56,23 @@ pub fn to_stick(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result
             let id = stored.id();
             return Err(error).context(|| format!("the backup {id} is made, and not copied to {medium:?}"));
         }
-        Err(error) => CopyDone {
-            store: STORE.into(),
-            medium,
-            files: Vec::new(),
-            bytes: 0,
-            freed: Vec::new(),
-            repaired: Vec::new(),
-            error: Some(error.report()),
-        },
+        Err(error) => {
+            record.falls_short(Outcome::Partly, &format!("{medium:?}: {}", error.report()));
+            CopyDone {
+                store: STICK.into(),
+                medium,
+                files: Vec::new(),
+                bytes: 0,
+                freed: Vec::new(),
+                repaired: Vec::new(),
+                error: Some(error.report()),
+            }
+        }
     })
 }
 
-fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String, Published)> {
-    let (mut fs, medium) = at.open_for_writing(site)?;
+fn put(site: &Site, stored: &Stored, at: &StickAt, record: &mut Record, run: &Run) -> Result<(String, Published)> {
+    let (mut fs, Identity { medium, label }) = at.open_for_writing(site)?;
     let manifest = stored.manifest()?;
     let bytes = stored.manifest_bytes()?;
     let outgoing = Outgoing { dir: stored.dir(), manifest: &manifest, manifest_bytes: &bytes, signature: None };
@@ -80,9 +83,10 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String,
         ..PublishRules::default()
     };
     let published = publish(fs.as_mut(), &outgoing, &rules, run)?;
-    let record = CopyRecord { store: STORE.into(), medium: medium.clone(), verified: Timestamp::now() };
-    stored.add_copy(record)?;
+    let copy = CopyRecord { store: STICK.into(), medium: medium.clone(), label, verified: Timestamp::now() };
+    stored.add_copy(copy)?;
     for (id, _) in &published.freed {
+        record.removed(id, Place::stick(&medium));
         forget(site, &medium, id)?;
     }
     Ok((medium, published))
@@ -91,7 +95,7 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String,
 /// Forgets that a copy is on the stick `medium`.
 pub(super) fn forget(site: &Site, medium: &str, id: &BackupId) -> Result<()> {
     // It may be gone here too, or never have been made here.
-    site.primary.find(id).map_or(Ok(()), |stored| stored.forget_copy(STORE, medium))
+    site.primary.find(id).map_or(Ok(()), |stored| stored.forget_copy(STICK, medium))
 }
 
 /// As many as the configuration says, but all of them while a source has lost half of its rows: an empty database must

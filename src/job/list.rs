@@ -1,14 +1,14 @@
-//! What backups there are, and how the box stands.
+//! What backups there are, and when each was last proven.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Site, StickAt, prune};
+use super::history::History;
+use super::{Site, StickAt};
 use crate::error::Result;
+use crate::journal::{How, Place, Proof};
 use crate::model::{ArtifactName, BackupId, Manifest};
-use crate::policy::clock::Clock;
-use crate::policy::rows::Fell;
-use crate::primary::CopyRecord;
+use crate::primary::Stored;
 use crate::stick::generations;
 
 /// One backup, as a list shows it.
@@ -27,14 +27,28 @@ pub struct Listed {
     pub rows: u64,
     /// Names of its artifacts.
     pub artifacts: Vec<ArtifactName>,
-    /// Verified copies that are known.
-    pub copies: Vec<CopyRecord>,
+    /// When it was last shown to be good where it is listed, as far as is known.
+    pub proof: Option<Proof>,
+    /// Verified copies elsewhere that are known.
+    pub copies: Vec<Copied>,
     /// Why it cannot be used, when it cannot.
     pub problem: Option<String>,
 }
 
+/// A verified copy of a backup.
+#[derive(Debug, Clone, Serialize)]
+pub struct Copied {
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: Place,
+    /// What people call the medium; any text.
+    pub label: Option<String>,
+    /// When it was last shown to be good.
+    pub proof: Proof,
+}
+
 impl Listed {
-    fn new(manifest: &Manifest, copies: Vec<CopyRecord>, problem: Option<String>) -> Self {
+    fn new(manifest: &Manifest) -> Self {
         Self {
             id: manifest.id.clone(),
             started: Some(manifest.started),
@@ -42,102 +56,68 @@ impl Listed {
             size: manifest.size(),
             rows: manifest.rows(),
             artifacts: manifest.artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
-            copies,
-            problem,
+            proof: None,
+            copies: Vec::new(),
+            problem: None,
+        }
+    }
+
+    fn broken(id: &BackupId, problem: String) -> Self {
+        Self {
+            id: id.clone(),
+            started: None,
+            box_name: None,
+            size: 0,
+            rows: 0,
+            artifacts: Vec::new(),
+            proof: None,
+            copies: Vec::new(),
+            problem: Some(problem),
         }
     }
 }
 
 /// The backups in the primary, newest first.
-pub fn primary(site: &Site) -> Result<Vec<Listed>> {
+pub fn primary(site: &Site, history: &History) -> Result<Vec<Listed>> {
     let list = site.primary.list()?;
     Ok(list
         .into_iter()
         .map(|stored| match stored.manifest() {
-            Ok(manifest) => Listed::new(&manifest, stored.copies(), None),
-            Err(error) => Listed {
-                id: stored.id().clone(),
-                started: None,
-                box_name: None,
-                size: 0,
-                rows: 0,
-                artifacts: Vec::new(),
-                copies: Vec::new(),
-                problem: Some(error.report()),
+            Ok(manifest) => Listed {
+                proof: history.proof(&manifest.id, &Place::primary(), Some(manifest.finished)),
+                problem: history.problem(&manifest.id, &Place::primary()),
+                copies: copies(&stored, history),
+                ..Listed::new(&manifest)
             },
+            Err(error) => Listed::broken(stored.id(), error.report()),
         })
         .collect())
 }
 
-/// The backups on a stick, newest first, of every box.
-pub fn on_stick(at: &StickAt) -> Result<Vec<Listed>> {
-    let mut fs = at.open_for_reading()?;
-    let stored = generations::stored(fs.as_mut())?;
-    Ok(stored
-        .into_iter()
-        .map(|stored| {
-            let problem = (!stored.complete).then(|| "some of its files are missing".to_owned());
-            Listed::new(&stored.manifest, Vec::new(), problem)
-        })
-        .collect())
+/// The files say where verified copies are; the history, when they were looked at since.
+fn copies(stored: &Stored, history: &History) -> Vec<Copied> {
+    let copied = stored.copies().into_iter().map(|copy| {
+        let place = Place { store: copy.store, medium: copy.medium };
+        let least = Proof { how: How::ReadBack, at: copy.verified };
+        let proof = history.proof(stored.id(), &place, Some(copy.verified)).unwrap_or(least);
+        Copied { place, label: copy.label, proof }
+    });
+    copied.collect()
 }
 
-/// How the box stands.
-#[derive(Debug, Serialize)]
-pub struct Status {
-    /// The newest good backup.
-    pub newest: Option<Listed>,
-    /// Its age in seconds, by the clock.
-    pub age_seconds: Option<i64>,
-    /// How many good backups there are here.
-    pub backups: usize,
-    /// Backups here that cannot be used.
-    pub damaged: Vec<Listed>,
-    /// The newest backup of which a verified copy is elsewhere.
-    pub newest_copied: Option<BackupId>,
-    /// Bytes free where backups are made.
-    pub free: u64,
-    /// What is thought of the clock.
-    pub clock: Clock,
-    /// A source that lost half of its rows; nothing is pruned meanwhile.
-    pub fell: Option<Fell>,
-    /// Whether all is well: a good backup no older than 25 hours, a verified copy elsewhere (I8) of one no older than
-    /// seven days, no damaged one, and no source that lost half of its rows.
-    pub green: bool,
-}
-
-/// A backup older than this is overdue: two runs a day are usual, and one may be missed.
-const OVERDUE: SignedDuration = SignedDuration::from_hours(25);
-
-/// A clock that is set right may go back by this much.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
-
-/// A shop that lost this much could enter it again by hand; more it could not.
-const COPY_OVERDUE: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-/// Looks at the primary as of `now`.
-pub fn status(site: &Site, now: Timestamp) -> Result<Status> {
-    let (good, damaged): (Vec<_>, Vec<_>) = primary(site)?.into_iter().partition(|listed| listed.problem.is_none());
-    let backups = good.len();
-    let since = |listed: &Listed| listed.started.map(|started| now.duration_since(started));
-    let copied = good.iter().find(|listed| !listed.copies.is_empty());
-    let newest_copied = copied.map(|listed| listed.id.clone());
-    let copied = copied.and_then(since).is_some_and(|age| age >= -CLOCKS_DIFFER && age <= COPY_OVERDUE);
-    let newest = good.into_iter().next();
-    let age = newest.as_ref().and_then(since);
-    // A backup of the future proves nothing about today: some clock was wrong.
-    let fresh = age.is_some_and(|age| age >= -CLOCKS_DIFFER && age <= OVERDUE);
-    let (clock, fell) = prune::doubts(site, now)?;
-    let green = fresh && copied && damaged.is_empty() && fell.is_none();
-    Ok(Status {
-        newest,
-        age_seconds: age.map(|age| age.as_secs()),
-        backups,
-        damaged,
-        newest_copied,
-        free: site.primary.free()?,
-        clock,
-        fell,
-        green,
-    })
+/// The backups on a stick, newest first, of every box. What is known of them is known of `site`'s box alone.
+pub fn on_stick(at: &StickAt, site: Option<(&Site, &History)>) -> Result<Vec<Listed>> {
+    let (mut fs, stick) = at.open_for_reading()?;
+    let place = Place::stick(stick.medium);
+    let list = |stored: generations::Stored| {
+        let manifest = &stored.manifest;
+        let known = site.filter(|(site, _)| site.box_id == manifest.box_id).map(|(_, history)| history);
+        let missing = (!stored.complete).then(|| "some of its files are missing".to_owned());
+        Listed {
+            proof: known.and_then(|history| history.proof(&manifest.id, &place, None)),
+            problem: missing.or_else(|| known?.problem(&manifest.id, &place)),
+            ..Listed::new(manifest)
+        }
+    };
+    Ok(generations::stored(fs.as_mut())?.into_iter().map(list).collect())
 }

@@ -3,15 +3,18 @@
 pub mod backup;
 pub mod check;
 pub mod copy;
+pub mod history;
 pub mod list;
 pub mod plumbing;
 pub mod prune;
 pub mod recover;
 pub mod restore;
+pub mod status;
 pub mod stick_report;
 
 mod artifact;
 mod drill;
+mod record;
 mod site;
 mod stick;
 

@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::record::{Record, recorded};
 use super::{Site, StickAt, copy};
 use crate::config::Spool;
 use crate::error::Result;
 use crate::host::lock::Lock;
+use crate::journal::{Place, RunKind};
 use crate::model::{BackupId, Manifest, Run};
 use crate::policy::clock::{self, Clock, Made};
 use crate::policy::dating::{Date, dates};
@@ -75,26 +77,33 @@ struct Found {
 
 /// Prunes the primary as the configuration says; with `dry_run` it only says what it would do.
 pub fn primary(site: &Site, dry_run: bool, run: &Run) -> Result<Report> {
-    let lock = site.primary.lock("prune")?;
-    if !dry_run {
-        site.primary.sweep(&lock)?;
-    }
-    prune_primary(site, &lock, dry_run, run)
+    recorded(Some(site), RunKind::Prune, run, |record| {
+        let lock = site.primary.lock("prune")?;
+        if dry_run {
+            record.only_look();
+        } else {
+            record.begin();
+            site.primary.sweep(&lock)?;
+        }
+        prune_primary(site, &lock, dry_run, record, run)
+    })
 }
 
 /// Prunes the primary after a backup; gives what went, with the reason.
-pub(super) fn after_backup(site: &Site, lock: &Lock, run: &Run) -> Result<Vec<(BackupId, String)>> {
-    let report = prune_primary(site, lock, false, run)?;
+pub(super) fn after_backup(site: &Site, lock: &Lock, record: &Record, run: &Run) -> Result<Vec<(BackupId, String)>> {
+    let report = prune_primary(site, lock, false, record, run)?;
     let gone = report.backups.into_iter().filter(|backup| !backup.keep);
     Ok(gone.map(|backup| (backup.id, backup.reasons.concat())).collect())
 }
 
-fn prune_primary(site: &Site, lock: &Lock, dry_run: bool, run: &Run) -> Result<Report> {
+fn prune_primary(site: &Site, lock: &Lock, dry_run: bool, record: &Record, run: &Run) -> Result<Report> {
     let spool = site.config.primary.spool == Spool::One;
     let rules = if spool { Rules::newest(1) } else { site.config.retention.clone() };
     let found = site.primary.list()?.into_iter().map(|stored| {
         let manifest = stored.manifest().ok();
-        let whole = manifest.as_ref().is_some_and(|manifest| stored.is_whole(manifest));
+        // All files may be there, and a check may have found that they are damaged.
+        let whole = manifest.as_ref().is_some_and(|manifest| stored.is_whole(manifest))
+            && !record.is_damaged(stored.id(), &Place::primary());
         // In a spool, what is elsewhere too is what may go first.
         let copied = !spool && !stored.copies().is_empty();
         Found { id: stored.id().clone(), manifest, whole, copied }
@@ -109,16 +118,25 @@ fn prune_primary(site: &Site, lock: &Lock, dry_run: bool, run: &Run) -> Result<R
 
 /// Prunes this box's backups on a stick to as many as the configuration wants there; with `dry_run` nothing is written.
 pub fn on_stick(site: &Site, at: &StickAt, dry_run: bool, run: &Run) -> Result<Report> {
-    let _lock = site.primary.lock("prune")?;
-    let (mut fs, medium) = match dry_run {
-        true => (at.open_for_reading()?, String::new()),
-        false => at.open_for_writing(site)?,
-    };
+    recorded(Some(site), RunKind::Prune, run, |record| {
+        let _lock = site.primary.lock("prune")?;
+        if dry_run {
+            record.only_look();
+        } else {
+            record.begin();
+        }
+        prune_stick(site, at, dry_run, record, run)
+    })
+}
+
+fn prune_stick(site: &Site, at: &StickAt, dry_run: bool, record: &mut Record, run: &Run) -> Result<Report> {
+    let (mut fs, stick) = if dry_run { at.open_for_reading()? } else { at.open_for_writing(site)? };
+    let place = Place::stick(&stick.medium);
     let found: Vec<Found> = generations::stored(fs.as_mut())?
         .into_iter()
         .map(|stored| Found {
             id: stored.manifest.id.clone(),
-            whole: stored.complete,
+            whole: stored.complete && !record.is_damaged(&stored.manifest.id, &place),
             manifest: Some(stored.manifest),
             copied: false,
         })
@@ -129,7 +147,8 @@ pub fn on_stick(site: &Site, at: &StickAt, dry_run: bool, run: &Run) -> Result<R
     if !going.is_empty() {
         remove::remove(fs.as_mut(), &site.box_id, &going, run)?;
         for id in going {
-            copy::forget(site, &medium, id)?;
+            record.removed(id, place.clone());
+            copy::forget(site, &stick.medium, id)?;
         }
     }
     Ok(report)

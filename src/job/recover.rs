@@ -8,10 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::StickAt;
 use super::artifact::{Checked, verify};
-use super::site;
-use crate::config::{self, SourceKind};
+use super::record::recorded;
+use super::stick::Identity;
+use super::{Site, site};
+use crate::config::{self, Config, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
+use crate::journal::{How, RunKind};
 use crate::model::{ArtifactFacts, BackupId, Manifest, Run, Stage};
 use crate::pack::Unpacker;
 use crate::source::sqlite::{self, LoadOptions};
@@ -21,6 +24,7 @@ use crate::stick::generations::{Stored, open_artifact, stored};
 /// What a recovery would bring back, for a person to agree to.
 pub struct Plan {
     fs: Box<dyn StickFs>,
+    stick: Identity,
     stored: Stored,
     /// Where the configuration goes.
     pub config_path: PathBuf,
@@ -28,8 +32,8 @@ pub struct Plan {
     pub databases: Vec<(ArtifactFacts, PathBuf)>,
     /// Newer backups that are not complete.
     pub passed_over: Vec<BackupId>,
-    /// Where the box keeps its identity; `None` when everything goes into one folder, just to look at it.
-    state: Option<PathBuf>,
+    /// The box that comes back; `None` when everything goes into one folder, just to look at it.
+    becomes: Option<Config>,
     /// The first half of the SHA-256 of the manifest, in groups of four: to compare with a note or a phone call.
     pub fingerprint: String,
 }
@@ -71,7 +75,7 @@ pub fn plan(
     into: Option<&Path>,
     config_path: &Path,
 ) -> Result<Plan> {
-    let mut fs = at.open_for_reading()?;
+    let (mut fs, stick) = at.open_for_reading()?;
     let wanted = |stored: &Stored| {
         box_name.is_none_or(|name| stored.manifest.box_name.as_str() == name)
             && id.is_none_or(|id| stored.manifest.id == *id)
@@ -115,8 +119,8 @@ pub fn plan(
     let config_path = into.map_or_else(|| config_path.to_owned(), |dir| dir.join("tillstick.toml"));
     refuse_existing(databases.iter().map(|(_, path)| path).chain([&config_path]))?;
     let fingerprint = fingerprint(&stored.bytes);
-    let state = into.is_none().then_some(known.state);
-    Ok(Plan { fs, stored, config_path, databases, passed_over, state, fingerprint })
+    let becomes = into.is_none().then_some(known);
+    Ok(Plan { fs, stick, stored, config_path, databases, passed_over, becomes, fingerprint })
 }
 
 /// A box that has something does not know nothing: nothing is ever overwritten by a recovery.
@@ -138,6 +142,7 @@ fn fingerprint(manifest: &[u8]) -> String {
 /// Does what was planned: every artifact is verified first, then loaded, and the configuration comes last. When it fails,
 /// what it made is taken away again, so that a second try finds what the first one found.
 pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
+    let started = Timestamp::now();
     let mut report = Report {
         id: plan.stored.manifest.id.clone(),
         databases: Vec::new(),
@@ -152,6 +157,11 @@ pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
             let _ = std::fs::remove_file(path);
         }
         return Err(error);
+    }
+    if let Some(config) = plan.becomes.clone()
+        && let Err(error) = remember(config, &mut plan, started, run)
+    {
+        report.warnings.push(format!("this recovery is not in the history: {error}"));
     }
     Ok(report)
 }
@@ -180,8 +190,8 @@ fn set_up(plan: &Plan, report: &mut Report) -> Result<()> {
     make_parent(&plan.config_path)?;
     let text = plan.stored.manifest.config.as_deref().unwrap_or_default();
     durable::write(&plan.config_path, text.as_bytes(), 0o640)?;
-    match &plan.state {
-        Some(state) => become_the_box(state, &plan.stored.manifest, report),
+    match &plan.becomes {
+        Some(config) => become_the_box(&config.state, &plan.stored.manifest, report),
         None => Ok(()),
     }
 }
@@ -198,6 +208,22 @@ fn become_the_box(state: &Path, manifest: &Manifest, report: &mut Report) -> Res
         site::box_id_path(state)
     ));
     Ok(())
+}
+
+/// The history of the box begins anew with what its stick tells. A recovery that failed has left nothing, no history either.
+fn remember(config: Config, plan: &mut Plan, started: Timestamp, run: &Run) -> Result<()> {
+    let site = Site::open(config)?;
+    let there = stored(plan.fs.as_mut())?;
+    recorded(Some(&site), RunKind::Recover, run, |record| {
+        record.began(started);
+        record.saw(&plan.stick, &there);
+        let manifest = &plan.stored.manifest;
+        record.is_about(&manifest.id);
+        if manifest.box_id == site.box_id {
+            record.proved_on(&plan.stick, &manifest.id, How::Restored, None);
+        }
+        Ok(())
+    })
 }
 
 fn make_parent(path: &Path) -> Result<()> {

@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::Site;
 use super::artifact::Checked;
 use super::plumbing::text_of;
+use super::record::{Record, recorded};
 use crate::error::{Context, Error, Kind, Result};
+use crate::journal::{How, Place, RunKind};
 use crate::model::{ArtifactFacts, BackupId, FileName, Run, Stage};
 use crate::pack::Unpacker;
 use crate::source::sqlite::{self, LoadOptions, Loaded};
@@ -46,6 +48,8 @@ pub struct Chosen {
     pub facts: Option<ArtifactFacts>,
     file: File,
     name: String,
+    /// The backup in the primary that it belongs to, and whether it is all of that.
+    of: Option<(BackupId, bool)>,
 }
 
 /// Finds what is to be restored.
@@ -53,13 +57,15 @@ pub fn choose(site: Option<&Site>, origin: &Origin) -> Result<Chosen> {
     match (origin, site) {
         (Origin::File(path), _) => {
             let file = File::open(path).context(|| format!("cannot open {path:?}"))?;
-            Ok(Chosen { facts: None, file, name: path.display().to_string() })
+            Ok(Chosen { facts: None, file, name: path.display().to_string(), of: None })
         }
         (Origin::Backup { id, source }, Some(site)) => {
             let stored = site.primary.find(id)?;
-            let facts = one_artifact(stored.manifest()?.artifacts, source.as_ref(), id)?;
+            let artifacts = stored.manifest()?.artifacts;
+            let is_all = artifacts.len() == 1;
+            let facts = one_artifact(artifacts, source.as_ref(), id)?;
             let file = stored.open(&facts.name)?;
-            Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), file })
+            Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), file, of: Some((id.clone(), is_all)) })
         }
         (Origin::Backup { id, .. }, None) => Err(Error::new(
             Kind::Usage,
@@ -82,18 +88,25 @@ fn one_artifact(mut artifacts: Vec<ArtifactFacts>, source: Option<&FileName>, id
 }
 
 /// Restores into a new database at `target`, which must not exist.
-pub fn into(chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Report> {
-    let loaded = load(chosen, target, run)?;
+pub fn into(site: Option<&Site>, chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Report> {
+    let loaded = recorded(site, RunKind::Restore, run, |record| {
+        record.begin();
+        load_and_prove(chosen, target, record, run)
+    })?;
     Ok(Report { database: target.to_owned(), set_aside: None, rows: rows(&loaded, chosen), warnings: loaded.warnings })
 }
 
 /// Restores into the place of `database`: the new one is complete and checked before the old one is set aside, and the
 /// old one stays where it is, whole and working, when anything fails.
-pub fn in_place(chosen: &mut Chosen, database: &Path, label: &str, run: &Run) -> Result<Report> {
-    let place = sqlite::Place::of(database)?;
-    place.refuse_if_in_use()?;
-    let loaded = load(chosen, place.new_path(), run)?;
-    let set_aside = place.swap(label)?;
+pub fn in_place(site: &Site, chosen: &mut Chosen, database: &Path, label: &str, run: &Run) -> Result<Report> {
+    let (loaded, set_aside) = recorded(Some(site), RunKind::Restore, run, |record| {
+        let _lock = site.primary.lock("restore")?;
+        record.begin();
+        let place = sqlite::Place::of(database)?;
+        place.refuse_if_in_use()?;
+        let loaded = load_and_prove(chosen, place.new_path(), record, run)?;
+        Ok((loaded, place.swap(label)?))
+    })?;
     Ok(Report { database: database.to_owned(), set_aside, rows: rows(&loaded, chosen), warnings: loaded.warnings })
 }
 
@@ -103,6 +116,21 @@ fn rows(loaded: &Loaded, chosen: &Chosen) -> u64 {
         chosen.facts.as_ref().is_none_or(|facts| facts.facts.tables.iter().any(|table| table.name == name))
     };
     loaded.tables.iter().filter(|table| was_backed_up(&table.name)).map(|table| table.rows).sum()
+}
+
+/// A backup that was restored is a good one; one whose content is not what its manifest says is not.
+fn load_and_prove(chosen: &mut Chosen, target: &Path, record: &mut Record, run: &Run) -> Result<Loaded> {
+    let loaded = load(chosen, target, run);
+    let Some((id, is_all)) = &chosen.of else { return loaded };
+    record.is_about(id);
+    match &loaded {
+        Ok(_) if *is_all => record.proved(id, Place::primary(), How::Restored, None),
+        Err(error) if error.kind() == Kind::Damaged => {
+            record.proved(id, Place::primary(), How::Restored, Some(&error.report()));
+        }
+        _ => {}
+    }
+    loaded
 }
 
 fn load(chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Loaded> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Config, SourceConfig, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{durable, entropy};
+use crate::journal::JOURNAL;
 use crate::model::{ArtifactName, FileName};
 use crate::primary::Primary;
 use crate::source::Source;
@@ -30,6 +31,11 @@ impl Site {
         let primary = Primary::open(&config.primary.dir)?;
         let box_id = box_id(&config.state)?;
         Ok(Self { config, primary, box_id })
+    }
+
+    /// Where its journal is.
+    pub(super) fn journal(&self) -> PathBuf {
+        self.config.state.join(JOURNAL)
     }
 
     /// The source `name`; temporary copies of it go to `spool`.

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::Site;
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::BackupId;
 use crate::policy::stick::{StickRules, Verdict, VerdictKind, judge};
 use crate::policy::tse::TseRules;
 use crate::stick::fs::StickFs;
@@ -28,6 +27,15 @@ pub struct Judged {
     pub inspection: Inspection,
     /// What may be done with it, and why.
     pub verdict: Verdict,
+}
+
+/// Which stick it is, in records.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The file system's id, else the path.
+    pub medium: String,
+    /// What its owner called it; any text.
+    pub label: Option<String>,
 }
 
 impl StickAt {
@@ -62,23 +70,24 @@ impl StickAt {
         Ok(Judged { inspection, verdict })
     }
 
-    /// The newest id that this box's name has on the stick: a new backup must come after it, whatever the clock says.
-    pub fn newest_id(&self, site: &Site) -> Result<Option<BackupId>> {
-        let mut fs = self.open_for_reading()?;
-        let ours = |stored: &Stored| stored.manifest.box_name == site.config.box_name;
-        Ok(stored(fs.as_mut())?.into_iter().filter(ours).map(|stored| stored.manifest.id).max())
+    /// The backups of this box's name on the stick, newest first, and which stick it is.
+    pub fn see(&self, site: &Site) -> Result<(Vec<Stored>, Identity)> {
+        let (mut fs, identity) = self.open_for_reading()?;
+        let mut stored = stored(fs.as_mut())?;
+        stored.retain(|stored| stored.manifest.box_name == site.config.box_name);
+        Ok((stored, identity))
     }
 
     /// Opens it for reading.
-    pub fn open_for_reading(&self) -> Result<Box<dyn StickFs>> {
-        self.open(&self.look()?, false)
+    pub fn open_for_reading(&self) -> Result<(Box<dyn StickFs>, Identity)> {
+        let judged = self.look()?;
+        Ok((self.open(&judged, false)?, judged.identity(&self.path)))
     }
 
     /// Opens it for writing this box's backups.
-    pub fn open_for_writing(&self, site: &Site) -> Result<(Box<dyn StickFs>, String)> {
+    pub fn open_for_writing(&self, site: &Site) -> Result<(Box<dyn StickFs>, Identity)> {
         let judged = self.inspect(site)?;
-        let label = judged.label(&self.path);
-        Ok((self.open(&judged, true)?, label))
+        Ok((self.open(&judged, true)?, judged.identity(&self.path)))
     }
 
     fn open(&self, judged: &Judged, writable: bool) -> Result<Box<dyn StickFs>> {
@@ -115,13 +124,15 @@ impl Judged {
         }
     }
 
-    /// How the medium is called in records: the file system's id, else its path.
-    fn label(&self, path: &Path) -> String {
+    fn identity(&self, path: &Path) -> Identity {
         let volume = match &self.verdict.kind {
             VerdictKind::Usable { volume } => self.inspection.facts.volumes.get(*volume),
             VerdictKind::Refused(_) => None,
         };
-        volume.and_then(|volume| volume.uuid.clone()).unwrap_or_else(|| path.display().to_string())
+        Identity {
+            medium: volume.and_then(|volume| volume.uuid.clone()).unwrap_or_else(|| path.display().to_string()),
+            label: volume.and_then(|volume| volume.label.clone()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod dating;
+pub mod health;
 pub mod retention;
 pub mod rows;
 pub mod space;

@@ -1,4 +1,5 @@
-//! Where verified copies of a backup are: a small file beside its manifest.
+//! Where verified copies of a backup are: a small file beside its manifest. What may be deleted depends on it, so it is a
+//! file of its own and no part of the history, which may be lost.
 
 use std::path::Path;
 
@@ -20,7 +21,10 @@ pub struct CopyRecord {
     pub store: String,
     /// Which medium it was: a stick's file system id, a folder.
     pub medium: String,
-    /// When it was read back, by the box's clock.
+    /// What people call the medium: a stick's label, which may be any text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// When it was last read back or read through, by the box's clock.
     pub verified: Timestamp,
 }
 
@@ -39,7 +43,8 @@ pub(super) fn add(dir: &Path, copy: CopyRecord) -> Result<()> {
 }
 
 pub(super) fn forget(dir: &Path, store: &str, medium: &str) -> Result<()> {
-    write(dir, &without(dir, store, medium))
+    let rest = without(dir, store, medium);
+    if rest.len() == read(dir).len() { Ok(()) } else { write(dir, &rest) }
 }
 
 fn without(dir: &Path, store: &str, medium: &str) -> Vec<CopyRecord> {

@@ -114,7 +114,7 @@ fn when_rows_fell_by_half_all_is_kept_here_and_on_the_stick_and_everybody_is_tol
         assert!(told.contains("nothing is pruned now: source `kasse` has") && told.ends_with("deleted 0\n"), "{told}");
     }
     let status = site.run(&["status", "--check"]).exits(1).out;
-    assert!(status.contains("rows and had") && status.contains("NOT well: much is missing"), "{status}");
+    assert!(status.contains("rows and had") && status.contains("NOT well:"), "{status}");
 
     // The right database is back: so is the clean-up.
     site.run(&["restore", &good, "--in-place", "--yes"]).exits(0);
@@ -243,5 +243,5 @@ fn death_at_any_write_of_a_clean_up_on_a_stick_leaves_only_whole_backups_and_the
         nth += 3;
     }
     assert!(deaths >= 5, "{deaths}");
-    assert_eq!(names(&site.path("state")), ["box-id"]);
+    assert_eq!(names(&site.path("state")), ["box-id", "journal.db"]);
 }
