@@ -10,9 +10,8 @@ use super::artifact::{verify, verify_alone};
 use super::drill::drill;
 use super::{Site, StickAt};
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{ArtifactFacts, BackupId, Manifest, Run};
-use crate::primary::{SHA256SUMS, Stored};
-use crate::stick::generations;
+use crate::model::{ArtifactFacts, BackupId, Manifest, ManifestFile, Run};
+use crate::stick::{generations, sums};
 
 /// What was found of one artifact.
 #[derive(Debug, Serialize)]
@@ -37,8 +36,11 @@ pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, run: &Run) 
     };
     let mut checker = Checker::new("primary".into(), with_drill.then(|| site.primary.dir()), run);
     for stored in backups {
-        match stored.manifest().and_then(|manifest| sums_agree(&stored, &manifest).map(|()| manifest)) {
-            Ok(manifest) => checker.artifacts(&manifest, |facts| Ok(Box::new(stored.open(&facts.name)?)))?,
+        match stored.manifest_file().and_then(|file| stored.sums_agree(&file).map(|()| file)) {
+            Ok(file) => {
+                warn_unsealed(stored.id(), file.sealed, run);
+                checker.artifacts(&file.manifest, |facts| Ok(Box::new(stored.open(&facts.name)?)))?;
+            }
             Err(error) => checker.found(Some(stored.id()), "manifest.json", false, Some(error.report())),
         }
     }
@@ -49,10 +51,18 @@ pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, run: &Run) 
 pub fn on_stick(at: &StickAt, id: Option<&BackupId>, scratch: Option<&Path>, run: &Run) -> Result<Vec<Finding>> {
     let mut fs = at.open_for_reading()?;
     let mut checker = Checker::new(at.path.display().to_string(), scratch, run);
-    for stored in generations::stored(fs.as_mut())? {
-        if id.is_none_or(|id| *id == stored.manifest.id) {
-            checker
-                .artifacts(&stored.manifest, |facts| generations::open_artifact(fs.as_mut(), &stored, &facts.name))?;
+    let held = generations::held(fs.as_mut())?;
+    let wanted = |other: &BackupId| id.is_none_or(|id| id == other);
+    for stored in held.backups.iter().filter(|stored| wanted(&stored.manifest.id)) {
+        warn_unsealed(&stored.manifest.id, stored.sealed, run);
+        checker.artifacts(&stored.manifest, |facts| generations::open_artifact(fs.as_mut(), stored, &facts.name))?;
+    }
+    for (id, why) in held.unreadable.iter().filter(|(id, _)| wanted(id)) {
+        checker.found(Some(id), "manifest", false, Some(why.clone()));
+    }
+    if id.is_none() {
+        for (path, problem) in sums::problems(fs.as_mut(), run)? {
+            checker.found(None, &path, false, Some(problem));
         }
     }
     match (id, checker.findings.is_empty()) {
@@ -116,12 +126,8 @@ fn problem(checked: Result<()>) -> Result<Option<String>> {
     }
 }
 
-/// `SHA256SUMS` is what an auditor uses: it must say what the manifest says.
-fn sums_agree(stored: &Stored, manifest: &Manifest) -> Result<()> {
-    let expected: String =
-        manifest.artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.name)).collect();
-    if stored.sums()? == expected.as_bytes() {
-        return Ok(());
+fn warn_unsealed(id: &BackupId, sealed: bool, run: &Run) {
+    if !sealed {
+        run.warn(ManifestFile::unsealed(id));
     }
-    Err(Error::new(Kind::Damaged, format!("{SHA256SUMS} of {} does not say what its manifest says", stored.id())))
 }

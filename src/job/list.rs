@@ -46,6 +46,20 @@ impl Listed {
             problem,
         }
     }
+
+    /// A backup of which only the id is known, and why.
+    fn unreadable(id: &BackupId, why: String) -> Self {
+        Self {
+            id: id.clone(),
+            started: None,
+            box_name: None,
+            size: 0,
+            rows: 0,
+            artifacts: Vec::new(),
+            copies: Vec::new(),
+            problem: Some(why),
+        }
+    }
 }
 
 /// The backups in the primary, newest first.
@@ -55,16 +69,7 @@ pub fn primary(site: &Site) -> Result<Vec<Listed>> {
         .into_iter()
         .map(|stored| match stored.manifest() {
             Ok(manifest) => Listed::new(&manifest, stored.copies(), None),
-            Err(error) => Listed {
-                id: stored.id().clone(),
-                started: None,
-                box_name: None,
-                size: 0,
-                rows: 0,
-                artifacts: Vec::new(),
-                copies: Vec::new(),
-                problem: Some(error.report()),
-            },
+            Err(error) => Listed::unreadable(stored.id(), error.report()),
         })
         .collect())
 }
@@ -72,14 +77,15 @@ pub fn primary(site: &Site) -> Result<Vec<Listed>> {
 /// The backups on a stick, newest first, of every box.
 pub fn on_stick(at: &StickAt) -> Result<Vec<Listed>> {
     let mut fs = at.open_for_reading()?;
-    let stored = generations::stored(fs.as_mut())?;
-    Ok(stored
-        .into_iter()
-        .map(|stored| {
-            let problem = (!stored.complete).then(|| "some of its files are missing".to_owned());
-            Listed::new(&stored.manifest, Vec::new(), problem)
-        })
-        .collect())
+    let held = generations::held(fs.as_mut())?;
+    let readable = held.backups.iter().map(|stored| {
+        let problem = (!stored.complete).then(|| "some of its files are missing".to_owned());
+        Listed::new(&stored.manifest, Vec::new(), problem)
+    });
+    let unreadable = held.unreadable.into_iter().map(|(id, why)| Listed::unreadable(&id, why));
+    let mut all: Vec<Listed> = readable.chain(unreadable).collect();
+    all.sort_by(|a, b| b.id.cmp(&a.id));
+    Ok(all)
 }
 
 /// How the box stands.

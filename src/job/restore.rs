@@ -9,7 +9,7 @@ use super::Site;
 use super::artifact::Checked;
 use super::plumbing::text_of;
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{ArtifactFacts, BackupId, FileName, Run, Stage};
+use crate::model::{ArtifactFacts, BackupId, FileName, ManifestFile, Run, Stage};
 use crate::pack::Unpacker;
 use crate::source::sqlite::{self, LoadOptions, Loaded};
 
@@ -44,6 +44,8 @@ pub struct Report {
 pub struct Chosen {
     /// What the manifest says of it, when there is one.
     pub facts: Option<ArtifactFacts>,
+    /// What a person should know of it beforehand.
+    warnings: Vec<String>,
     file: File,
     name: String,
 }
@@ -53,13 +55,15 @@ pub fn choose(site: Option<&Site>, origin: &Origin) -> Result<Chosen> {
     match (origin, site) {
         (Origin::File(path), _) => {
             let file = File::open(path).context(|| format!("cannot open {path:?}"))?;
-            Ok(Chosen { facts: None, file, name: path.display().to_string() })
+            Ok(Chosen { facts: None, warnings: Vec::new(), file, name: path.display().to_string() })
         }
         (Origin::Backup { id, source }, Some(site)) => {
             let stored = site.primary.find(id)?;
-            let facts = one_artifact(stored.manifest()?.artifacts, source.as_ref(), id)?;
+            let found = stored.manifest_file()?;
+            let warnings = if found.sealed { Vec::new() } else { vec![ManifestFile::unsealed(id)] };
+            let facts = one_artifact(found.manifest.artifacts, source.as_ref(), id)?;
             let file = stored.open(&facts.name)?;
-            Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), file })
+            Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), warnings, file })
         }
         (Origin::Backup { id, .. }, None) => Err(Error::new(
             Kind::Usage,
@@ -119,7 +123,8 @@ fn load(chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Loaded> {
         Some(facts) => sqlite::load(&mut Unpacker::new(Checked::new(file, facts)), target, &options, run),
         None => text_of(file).and_then(|mut text| sqlite::load(text.as_mut(), target, &options, run)),
     };
-    let loaded = loaded.context(|| format!("cannot restore {:?}", chosen.name))?;
+    let mut loaded = loaded.context(|| format!("cannot restore {:?}", chosen.name))?;
+    loaded.warnings.splice(0..0, chosen.warnings.drain(..));
     run.end(Stage::Load);
     Ok(loaded)
 }

@@ -8,7 +8,7 @@ use crate::model::BackupId;
 use crate::policy::stick::{StickRules, Verdict, VerdictKind, judge};
 use crate::policy::tse::TseRules;
 use crate::stick::fs::StickFs;
-use crate::stick::generations::{Stored, stored};
+use crate::stick::generations::held;
 use crate::stick::identify::{self, Inspection, Medium};
 use crate::stick::probe::Limits;
 use crate::stick::{self, Volume};
@@ -65,8 +65,11 @@ impl StickAt {
     /// The newest id that this box's name has on the stick: a new backup must come after it, whatever the clock says.
     pub fn newest_id(&self, site: &Site) -> Result<Option<BackupId>> {
         let mut fs = self.open_for_reading()?;
-        let ours = |stored: &Stored| stored.manifest.box_name == site.config.box_name;
-        Ok(stored(fs.as_mut())?.into_iter().filter(ours).map(|stored| stored.manifest.id).max())
+        let held = held(fs.as_mut())?;
+        let ours = held.backups.into_iter().filter(|stored| stored.manifest.box_name == site.config.box_name);
+        // Whose an unreadable one is cannot be said: its id is stepped past as well.
+        let unreadable = held.unreadable.into_iter().map(|(id, _)| id);
+        Ok(ours.map(|stored| stored.manifest.id).chain(unreadable).max())
     }
 
     /// Opens it for reading.
