@@ -179,6 +179,7 @@ impl World {
         let held = stored(&mut *fs).unwrap();
         let proven = held.iter().any(|held| held.complete && verify(&mut *fs, held, &quiet()).is_ok());
         assert!(proven, "{what}: no complete backup can be read");
+        assert!(held.iter().all(|held| held.sealed), "{what}: a manifest is in sight without its sum");
         let decided: Vec<_> = held.into_iter().map(|held| held.manifest.id).collect();
         assert!(decided.len() + 1 >= self.backups.len().min(self.rules.keep), "{what}: a backup that is kept is gone");
         drop(fs);
@@ -237,7 +238,9 @@ impl World {
             }),
             "README.txt" => content.ends_with(b"\r\n"),
             "stick.json" => content.ends_with(b"}\n"),
-            _ if name.ends_with(".sha256") => content.ends_with(b".gz.002\n") || content.ends_with(b".gz.003\n"),
+            _ if name.ends_with(".sha256") => {
+                [".json\n", ".gz.002\n", ".gz.003\n"].iter().any(|end| content.ends_with(end.as_bytes()))
+            }
             _ if name.ends_with(".sig") => content == [7; 64],
             _ if name.starts_with("manifest-") => Manifest::parse(content).is_ok(),
             // What fsck.fat makes of chains that nobody owns.

@@ -222,3 +222,16 @@ fn a_shell_dump_that_ends_early_is_damaged_wherever_it_ends() {
         }
     }
 }
+
+#[test]
+fn a_database_in_utf_16_keeps_the_order_of_its_indexes() {
+    let text = "PRAGMA encoding='UTF-16le';BEGIN;CREATE TABLE t(n TEXT COLLATE NOCASE, r TEXT COLLATE RTRIM);
+        INSERT INTO t VALUES('b','x  '),('A','x'),('a ','X'),('B','x ');
+        CREATE INDEX n ON t(n);CREATE INDEX r ON t(r);COMMIT;";
+    let target = Target::new();
+    assert_eq!(target.load(text).unwrap().warnings, [] as [&str; 0]);
+    let db = target.open();
+    assert_eq!(rows(&db, "PRAGMA integrity_check"), ["'ok'"]);
+    assert_eq!(rows(&db, "SELECT n FROM t INDEXED BY n WHERE n >= 'B'"), ["'b'", "'B'"]);
+    assert_eq!(shell(&target.path, "PRAGMA integrity_check"), "ok\n");
+}

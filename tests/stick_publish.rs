@@ -28,6 +28,7 @@ fn the_first_backup_lies_where_a_person_looks_for_it() {
                 "TILLSTICK/README.txt",
                 "TILLSTICK/kasse-1/manifest-20261101T200000Z.json",
                 "TILLSTICK/kasse-1/manifest-20261101T200000Z.json.sig",
+                "TILLSTICK/kasse-1/manifest-20261101T200000Z.sha256",
                 "TILLSTICK/stick.json",
             ]
         );

@@ -81,9 +81,9 @@ fn make_and_copy(site: &Site, lock: &Lock, stick: Option<&StickAt>, record: &mut
     if let Some(stick) = stick {
         // A wrong stick is told at once, not after a long dump.
         stick.inspect(site)?;
-        let (there, identity) = stick.see(site)?;
+        let (there, newest, identity) = stick.see(site)?;
         record.saw(&identity, &there);
-        newest_elsewhere = there.into_iter().map(|stored| stored.manifest.id).max();
+        newest_elsewhere = newest;
     }
     site.primary.sweep(lock)?;
     drill::sweep(site.primary.dir());

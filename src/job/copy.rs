@@ -73,11 +73,11 @@ pub(super) fn to_stick(site: &Site, stored: &Stored, at: &StickAt, record: &mut 
 
 fn put(site: &Site, stored: &Stored, at: &StickAt, record: &mut Record, run: &Run) -> Result<(String, Published)> {
     let (mut fs, Identity { medium, label }) = at.open_for_writing(site)?;
-    let manifest = stored.manifest()?;
-    let bytes = stored.manifest_bytes()?;
-    let outgoing = Outgoing { dir: stored.dir(), manifest: &manifest, manifest_bytes: &bytes, signature: None };
+    let file = stored.manifest_file()?;
+    let outgoing =
+        Outgoing { dir: stored.dir(), manifest: &file.manifest, manifest_bytes: &file.bytes, signature: None };
     let rules = PublishRules {
-        keep: how_many(site, fs.as_mut(), &manifest)?,
+        keep: how_many(site, fs.as_mut(), &file.manifest)?,
         reserve: RESERVE,
         lang: site.config.lang,
         ..PublishRules::default()

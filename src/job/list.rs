@@ -62,6 +62,7 @@ impl Listed {
         }
     }
 
+    /// A backup of which only the id is known, and why.
     fn broken(id: &BackupId, problem: String) -> Self {
         Self {
             id: id.clone(),
@@ -109,7 +110,7 @@ fn copies(stored: &Stored, history: &History) -> Vec<Copied> {
 pub fn on_stick(at: &StickAt, site: Option<(&Site, &History)>) -> Result<Vec<Listed>> {
     let (mut fs, stick) = at.open_for_reading()?;
     let place = Place::stick(stick.medium);
-    let list = |stored: generations::Stored| {
+    let list = |stored: &generations::Stored| {
         let manifest = &stored.manifest;
         let known = site.filter(|(site, _)| site.box_id == manifest.box_id).map(|(_, history)| history);
         let missing = (!stored.complete).then(|| "some of its files are missing".to_owned());
@@ -119,5 +120,9 @@ pub fn on_stick(at: &StickAt, site: Option<(&Site, &History)>) -> Result<Vec<Lis
             ..Listed::new(manifest)
         }
     };
-    Ok(generations::stored(fs.as_mut())?.into_iter().map(list).collect())
+    let held = generations::held(fs.as_mut())?;
+    let unreadable = held.unreadable.into_iter().map(|(id, why)| Listed::broken(&id, why));
+    let mut all: Vec<Listed> = held.backups.iter().map(list).chain(unreadable).collect();
+    all.sort_by(|a, b| b.id.cmp(&a.id));
+    Ok(all)
 }

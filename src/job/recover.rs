@@ -15,11 +15,11 @@ use crate::config::{self, Config, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
 use crate::journal::{How, RunKind};
-use crate::model::{ArtifactFacts, BackupId, Manifest, Run, Stage};
+use crate::model::{ArtifactFacts, BackupId, Manifest, ManifestFile, Run, Stage};
 use crate::pack::Unpacker;
 use crate::source::sqlite::{self, LoadOptions};
 use crate::stick::fs::StickFs;
-use crate::stick::generations::{Stored, open_artifact, stored};
+use crate::stick::generations::{Stored, held, open_artifact};
 
 /// What a recovery would bring back, for a person to agree to.
 pub struct Plan {
@@ -80,8 +80,9 @@ pub fn plan(
         box_name.is_none_or(|name| stored.manifest.box_name.as_str() == name)
             && id.is_none_or(|id| stored.manifest.id == *id)
     };
+    let held = held(fs.as_mut())?;
     let (mut found, broken): (Vec<Stored>, Vec<Stored>) =
-        stored(fs.as_mut())?.into_iter().filter(wanted).partition(|stored| stored.complete);
+        held.backups.into_iter().filter(wanted).partition(|stored| stored.complete);
     let mut boxes: Vec<&str> = found.iter().map(|stored| stored.manifest.box_name.as_str()).collect();
     boxes.sort_unstable();
     boxes.dedup();
@@ -94,8 +95,9 @@ pub fn plan(
             .help("`tillstick list --stick` shows what is there"));
     }
     let stored = found.remove(0);
-    let passed_over =
-        broken.into_iter().map(|broken| broken.manifest.id).filter(|id| *id > stored.manifest.id).collect();
+    let unused =
+        broken.into_iter().map(|broken| broken.manifest.id).chain(held.unreadable.into_iter().map(|held| held.0));
+    let passed_over = unused.filter(|id| *id > stored.manifest.id).collect();
     let manifest = &stored.manifest;
     let Some(text) = &manifest.config else {
         return Err(Error::new(Kind::Missing, format!("the backup {} carries no configuration", manifest.id))
@@ -148,7 +150,7 @@ pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
         databases: Vec::new(),
         config: plan.config_path.clone(),
         rows: 0,
-        warnings: Vec::new(),
+        warnings: if plan.stored.sealed { Vec::new() } else { vec![ManifestFile::unsealed(&plan.stored.manifest.id)] },
     };
     let done = load_all(&mut plan, &mut report, run).and_then(|()| set_up(&plan, &mut report));
     if let Err(error) = done {
@@ -213,7 +215,7 @@ fn become_the_box(state: &Path, manifest: &Manifest, report: &mut Report) -> Res
 /// The history of the box begins anew with what its stick tells. A recovery that failed has left nothing, no history either.
 fn remember(config: Config, plan: &mut Plan, started: Timestamp, run: &Run) -> Result<()> {
     let site = Site::open(config)?;
-    let there = stored(plan.fs.as_mut())?;
+    let there = held(plan.fs.as_mut())?.backups;
     recorded(Some(&site), RunKind::Recover, run, |record| {
         record.began(started);
         record.saw(&plan.stick, &there);

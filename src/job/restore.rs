@@ -11,7 +11,7 @@ use super::plumbing::text_of;
 use super::record::{Record, recorded};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{How, Place, RunKind};
-use crate::model::{ArtifactFacts, BackupId, FileName, Run, Stage};
+use crate::model::{ArtifactFacts, BackupId, FileName, ManifestFile, Run, Stage};
 use crate::pack::Unpacker;
 use crate::source::sqlite::{self, LoadOptions, Loaded};
 
@@ -46,6 +46,8 @@ pub struct Report {
 pub struct Chosen {
     /// What the manifest says of it, when there is one.
     pub facts: Option<ArtifactFacts>,
+    /// What a person should know of it beforehand.
+    warnings: Vec<String>,
     file: File,
     name: String,
     /// The backup in the primary that it belongs to, and whether it is all of that.
@@ -57,15 +59,18 @@ pub fn choose(site: Option<&Site>, origin: &Origin) -> Result<Chosen> {
     match (origin, site) {
         (Origin::File(path), _) => {
             let file = File::open(path).context(|| format!("cannot open {path:?}"))?;
-            Ok(Chosen { facts: None, file, name: path.display().to_string(), of: None })
+            Ok(Chosen { facts: None, warnings: Vec::new(), file, name: path.display().to_string(), of: None })
         }
         (Origin::Backup { id, source }, Some(site)) => {
             let stored = site.primary.find(id)?;
-            let artifacts = stored.manifest()?.artifacts;
+            let found = stored.manifest_file()?;
+            let warnings = if found.sealed { Vec::new() } else { vec![ManifestFile::unsealed(id)] };
+            let artifacts = found.manifest.artifacts;
             let is_all = artifacts.len() == 1;
             let facts = one_artifact(artifacts, source.as_ref(), id)?;
             let file = stored.open(&facts.name)?;
-            Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), file, of: Some((id.clone(), is_all)) })
+            let (name, of) = (facts.name.to_string(), Some((id.clone(), is_all)));
+            Ok(Chosen { name, facts: Some(facts), warnings, file, of })
         }
         (Origin::Backup { id, .. }, None) => Err(Error::new(
             Kind::Usage,
@@ -147,7 +152,8 @@ fn load(chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Loaded> {
         Some(facts) => sqlite::load(&mut Unpacker::new(Checked::new(file, facts)), target, &options, run),
         None => text_of(file).and_then(|mut text| sqlite::load(text.as_mut(), target, &options, run)),
     };
-    let loaded = loaded.context(|| format!("cannot restore {:?}", chosen.name))?;
+    let mut loaded = loaded.context(|| format!("cannot restore {:?}", chosen.name))?;
+    loaded.warnings.splice(0..0, chosen.warnings.drain(..));
     run.end(Stage::Load);
     Ok(loaded)
 }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::Site;
 use crate::error::{Context, Error, Kind, Result};
+use crate::model::BackupId;
 use crate::policy::stick::{StickRules, Verdict, VerdictKind, judge};
 use crate::policy::tse::TseRules;
 use crate::stick::fs::StickFs;
-use crate::stick::generations::{Stored, stored};
+use crate::stick::generations::{Held, Stored, held};
 use crate::stick::identify::{self, Inspection, Medium};
 use crate::stick::probe::Limits;
 use crate::stick::{self, Volume};
@@ -70,12 +71,16 @@ impl StickAt {
         Ok(Judged { inspection, verdict })
     }
 
-    /// The backups of this box's name on the stick, newest first, and which stick it is.
-    pub fn see(&self, site: &Site) -> Result<(Vec<Stored>, Identity)> {
+    /// The backups of this box's name on the stick, newest first, the newest id there that a new backup must come after,
+    /// and which stick it is.
+    pub fn see(&self, site: &Site) -> Result<(Vec<Stored>, Option<BackupId>, Identity)> {
         let (mut fs, identity) = self.open_for_reading()?;
-        let mut stored = stored(fs.as_mut())?;
+        let Held { backups: mut stored, unreadable } = held(fs.as_mut())?;
         stored.retain(|stored| stored.manifest.box_name == site.config.box_name);
-        Ok((stored, identity))
+        // Whose an unreadable one is cannot be said: its id is stepped past as well.
+        let ids = stored.iter().map(|stored| stored.manifest.id.clone());
+        let newest = ids.chain(unreadable.into_iter().map(|(id, _)| id)).max();
+        Ok((stored, newest, identity))
     }
 
     /// Opens it for reading.

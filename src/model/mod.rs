@@ -2,12 +2,14 @@
 
 mod id;
 mod manifest;
+mod manifest_file;
 mod name;
 mod run;
 mod sink;
 
 pub use id::BackupId;
 pub use manifest::{ArtifactFacts, MANIFEST_FORMAT, MANIFEST_MAX, Manifest, SourceFacts, TableRows, TextFacts};
+pub use manifest_file::ManifestFile;
 pub use name::{ArtifactName, FileName, name_problem};
 pub use run::{Cancel, Event, Monitor, Quiet, Run, Stage};
 pub use sink::Sink;

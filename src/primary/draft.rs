@@ -63,10 +63,9 @@ impl Draft {
 
     /// Makes it a backup.
     pub fn finish(mut self, manifest: &Manifest) -> Result<Stored> {
-        let sums: String =
-            manifest.artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.name)).collect();
-        durable::write(&self.dir.join(SHA256SUMS), sums.as_bytes(), 0o600)?;
-        durable::write(&self.dir.join(MANIFEST), &manifest.to_bytes(), 0o600)?;
+        let bytes = manifest.to_bytes();
+        durable::write(&self.dir.join(SHA256SUMS), super::sums(manifest, Some(&bytes)).as_bytes(), 0o600)?;
+        durable::write(&self.dir.join(MANIFEST), &bytes, 0o600)?;
         durable::sync_dir(&self.dir)?;
         let dir = self.dir.with_file_name(self.id.as_str());
         durable::rename(&self.dir, &dir)?;

@@ -7,7 +7,7 @@
 //! <dir>/20261122T200002Z/              a finished one
 //!     104711_kasse.sql.gz              an artifact
 //!     104711_kasse.sql.gz.chunks       its chunk index: a cache, may be lost
-//!     SHA256SUMS                       what `sha256sum -c` accepts
+//!     SHA256SUMS                       what `sha256sum -c` accepts: the artifacts and the manifest
 //!     manifest.json                    written last (manifest.json.sig is reserved for its signature)
 //!     copies.json                      where verified copies of it are; the only file that changes later
 //! ```
@@ -29,13 +29,19 @@ pub use stored::Stored;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::lock::Lock;
 use crate::host::{durable, space};
-use crate::model::BackupId;
+use crate::model::{BackupId, Manifest, ManifestFile};
 
 /// The file that is written last and makes a folder a backup.
 pub const MANIFEST: &str = "manifest.json";
 /// Sums in the form of `sha256sum`.
 pub const SHA256SUMS: &str = "SHA256SUMS";
 const PART: &str = ".part";
+
+/// What [`SHA256SUMS`] of a backup says; without the manifest's bytes, as versions wrote it that did not seal it.
+fn sums(manifest: &Manifest, bytes: Option<&[u8]>) -> String {
+    let artifacts = manifest.artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.name));
+    artifacts.chain(bytes.map(|bytes| ManifestFile::seal(bytes, MANIFEST))).collect()
+}
 
 /// The folder of all local backups.
 #[derive(Debug, Clone)]

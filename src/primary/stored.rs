@@ -7,7 +7,7 @@ use super::copies::{self, CopyRecord};
 use super::{MANIFEST, SHA256SUMS};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
-use crate::model::{ArtifactName, BackupId, MANIFEST_MAX, Manifest};
+use crate::model::{ArtifactName, BackupId, MANIFEST_MAX, Manifest, ManifestFile};
 
 /// A finished backup. Its manifest is read when it is asked for, so that one damaged backup does not hide the others.
 #[derive(Debug, Clone)]
@@ -31,19 +31,26 @@ impl Stored {
         &self.dir
     }
 
-    /// The manifest's bytes, exactly as they are on disk.
-    pub fn manifest_bytes(&self) -> Result<Vec<u8>> {
-        durable::read(&self.dir.join(MANIFEST), MANIFEST_MAX)
+    /// The manifest, compared with its SHA-256 in [`SHA256SUMS`].
+    pub fn manifest_file(&self) -> Result<ManifestFile> {
+        let bytes = durable::read(&self.dir.join(MANIFEST), MANIFEST_MAX)?;
+        let sums = match self.sums() {
+            // Without the list the backup is still there, only less well guarded.
+            Err(error) if error.kind() == Kind::Missing => Vec::new(),
+            sums => sums?,
+        };
+        let file = ManifestFile::read(bytes, &sums, MANIFEST);
+        let file = file.context(|| format!("the backup {} is damaged", self.id))?;
+        if file.manifest.id != self.id {
+            let of = &file.manifest.id;
+            return Err(Error::new(Kind::Damaged, format!("{:?} holds the manifest of {of}", self.dir)));
+        }
+        Ok(file)
     }
 
     /// What the backup consists of.
     pub fn manifest(&self) -> Result<Manifest> {
-        let manifest =
-            Manifest::parse(&self.manifest_bytes()?).context(|| format!("the backup {} is damaged", self.id))?;
-        if manifest.id != self.id {
-            return Err(Error::new(Kind::Damaged, format!("{:?} holds the manifest of {}", self.dir, manifest.id)));
-        }
-        Ok(manifest)
+        Ok(self.manifest_file()?.manifest)
     }
 
     /// Whether every file that `manifest` names is there with its size; its content is what `check` looks at.
@@ -65,8 +72,16 @@ impl Stored {
         File::open(&path).context(|| format!("cannot open {path:?}"))
     }
 
-    /// `SHA256SUMS` as it is on disk.
-    pub fn sums(&self) -> Result<Vec<u8>> {
+    /// Fails unless [`SHA256SUMS`], which is what an auditor uses, says what the manifest says.
+    pub fn sums_agree(&self, file: &ManifestFile) -> Result<()> {
+        let expected = super::sums(&file.manifest, file.sealed.then_some(&file.bytes));
+        if self.sums()? == expected.as_bytes() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Damaged, format!("{SHA256SUMS} of {} does not say what its manifest says", self.id)))
+    }
+
+    fn sums(&self) -> Result<Vec<u8>> {
         durable::read(&self.dir.join(SHA256SUMS), MANIFEST_MAX)
     }
 

@@ -12,12 +12,14 @@ use sha2::{Digest, Sha256};
 use super::fs::{Entry, StickFs};
 use super::layout::{self, Role};
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{ArtifactFacts, ArtifactName, BackupId, FileName, MANIFEST_MAX, Manifest, Run, Stage};
+use crate::model::{ArtifactFacts, ArtifactName, BackupId, FileName, MANIFEST_MAX, Manifest, ManifestFile, Run, Stage};
 
 /// More manifests than this are not read: a stick with one backup an hour has as many after two months.
 const MANIFESTS_MAX: usize = 1500;
 /// All manifests of a stick together, in bytes: what a hostile stick may make us hold.
 const MANIFESTS_LEN_MAX: u64 = 64 << 20;
+/// Larger lists of sums are not ours, in bytes.
+pub(super) const SUMS_LEN_MAX: u64 = 4 << 20;
 /// How much is read at once, in bytes: the longest time between two looks at the cancel flag.
 pub(super) const READ_LEN: usize = 1 << 20;
 
@@ -28,10 +30,21 @@ pub struct Stored {
     pub manifest: Manifest,
     /// The manifest's bytes as they are on the stick.
     pub bytes: Vec<u8>,
+    /// Whether the manifest was compared with a SHA-256 beside it; one of an earlier version has none.
+    pub sealed: bool,
     /// The paths of each artifact's file, or of its pieces in order; none when they are not all there.
     pub files: Vec<Vec<String>>,
     /// Whether every artifact is there with its right size.
     pub complete: bool,
+}
+
+/// What of ours is on a stick.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The backups of all boxes, newest first.
+    pub backups: Vec<Stored>,
+    /// Backups whose manifest is damaged or of a newer format, and why; they are never used and stay where they are.
+    pub unreadable: Vec<(BackupId, String)>,
 }
 
 /// A file on the stick that is an artifact or one of its pieces.
@@ -50,6 +63,9 @@ pub(super) struct Piece {
 pub(super) struct Generation {
     pub(super) manifest: Manifest,
     pub(super) bytes: Vec<u8>,
+    pub(super) sealed: bool,
+    /// The list beside the manifest: its own sum, and those of the pieces of split files.
+    pub(super) sums: Vec<u8>,
     /// One for each artifact of the manifest; none when the file is not there or not as long as it must be.
     pub(super) files: Vec<Vec<Piece>>,
 }
@@ -75,6 +91,8 @@ pub(super) struct BoxFolder {
     pub(super) entries: Vec<Entry>,
     /// Newest first.
     pub(super) generations: Vec<Generation>,
+    /// Backups whose manifest is not usable, and why.
+    pub(super) unreadable: Vec<(BackupId, String)>,
 }
 
 /// Everything of ours on the stick.
@@ -111,7 +129,7 @@ pub(super) fn survey(fs: &mut dyn StickFs, denied: &Denied) -> Result<Survey> {
         // A folder that cannot be the name of a box is not ours.
         let Ok(name) = folder.name.parse::<FileName>() else { continue };
         let entries = fs.list(&layout::box_dir(&name))?;
-        boxes.push(BoxFolder { name, entries, generations: Vec::new() });
+        boxes.push(BoxFolder { name, entries, generations: Vec::new(), unreadable: Vec::new() });
     }
     read_manifests(fs, &mut boxes)?;
     let by_name = index(&root);
@@ -143,15 +161,39 @@ fn read_manifests(fs: &mut dyn StickFs, boxes: &mut [BoxFolder]) -> Result<()> {
             }
             let bytes = read_small(fs.read(&layout::manifest(&folder.name, &id))?, entry.size)
                 .context(|| format!("cannot read the manifest of {id}"))?;
+            let sums = read_sums(fs, folder, &id)?;
             // Damaged, newer than this program or another box's: left where it is, and its files with it.
-            let Ok(manifest) = Manifest::parse(&bytes) else { continue };
-            if manifest.id == id && layout::same(manifest.box_name.as_str(), folder.name.as_str()) {
-                folder.generations.push(Generation { manifest, bytes, files: Vec::new() });
+            match read_manifest(bytes, &sums, &folder.name, &id) {
+                Ok(ManifestFile { manifest, bytes, sealed }) => {
+                    folder.generations.push(Generation { manifest, bytes, sealed, sums, files: Vec::new() });
+                }
+                Err(error) => folder.unreadable.push((id, error.report())),
             }
         }
         folder.generations.sort_by(|a, b| b.manifest.id.cmp(&a.manifest.id));
     }
     Ok(())
+}
+
+fn read_manifest(bytes: Vec<u8>, sums: &[u8], box_name: &FileName, id: &BackupId) -> Result<ManifestFile> {
+    let path = layout::manifest(box_name, id);
+    let file = ManifestFile::read(bytes, sums, layout::split(&path).1)?;
+    let manifest = &file.manifest;
+    if manifest.id != *id || !layout::same(manifest.box_name.as_str(), box_name.as_str()) {
+        let (of, box_name) = (&manifest.id, &manifest.box_name);
+        return Err(Error::new(Kind::Damaged, format!("{path:?} is the manifest of {of} of the box {box_name}")));
+    }
+    Ok(file)
+}
+
+/// The list of sums beside a manifest; empty when there is none.
+fn read_sums(fs: &mut dyn StickFs, folder: &BoxFolder, id: &BackupId) -> Result<Vec<u8>> {
+    let path = layout::sums(&folder.name, id);
+    let is_it = |entry: &&Entry| !entry.is_dir && !entry.hidden && layout::same(&entry.name, layout::split(&path).1);
+    match folder.entries.iter().find(is_it).filter(|entry| entry.size <= SUMS_LEN_MAX) {
+        Some(entry) => read_small(fs.read(&path)?, entry.size).context(|| format!("cannot read {path:?}")),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Reads a file that is known to be small.
@@ -252,12 +294,18 @@ fn pieces(entries: &Index, dir: &str, name: &str, ending: &str, part: bool) -> V
     entries.get(&layout::folded(name)).into_iter().flatten().map(piece).collect()
 }
 
+/// Everything of ours on the stick, as it can be read right now.
+pub fn held(fs: &mut dyn StickFs) -> Result<Held> {
+    let mut survey = survey(fs, &Denied::new())?;
+    let mut backups: Vec<Stored> = survey.generations().map(to_stored).collect();
+    backups.sort_by(|a, b| b.manifest.id.cmp(&a.manifest.id));
+    let unreadable = survey.boxes.iter_mut().flat_map(|folder| folder.unreadable.drain(..)).collect();
+    Ok(Held { backups, unreadable })
+}
+
 /// The backups of all boxes, newest first, as they can be read right now.
 pub fn stored(fs: &mut dyn StickFs) -> Result<Vec<Stored>> {
-    let survey = survey(fs, &Denied::new())?;
-    let mut all: Vec<Stored> = survey.generations().map(to_stored).collect();
-    all.sort_by(|a, b| b.manifest.id.cmp(&a.manifest.id));
-    Ok(all)
+    Ok(held(fs)?.backups)
 }
 
 pub(super) fn to_stored(generation: &Generation) -> Stored {
@@ -265,6 +313,7 @@ pub(super) fn to_stored(generation: &Generation) -> Stored {
     Stored {
         manifest: generation.manifest.clone(),
         bytes: generation.bytes.clone(),
+        sealed: generation.sealed,
         files: generation.files.iter().map(paths).collect(),
         complete: generation.is_complete(),
     }

@@ -3,7 +3,8 @@
 //! ```text
 //! 104711_kasse.sql.gz                    the newest backup (.001 .002 ... when a file would be too large)
 //! SHA256SUMS                             what `sha256sum -c` accepts
-//! TILLSTICK/<box>/manifest-<id>.json     a backup exists when its manifest is in sight; .sig, .sha256 beside it
+//! TILLSTICK/<box>/manifest-<id>.json     a backup exists when its manifest is in sight; .sig beside it
+//! TILLSTICK/<box>/manifest-<id>.sha256   the manifest's SHA-256, and that of every piece of a split file
 //! TILLSTICK/<box>/backups/<id>/...       the files of the earlier ones
 //! TILLSTICK/README.txt, stick.json
 //! <name>.<id>.part, <name>.part          unfinished, and hidden where that is possible
@@ -51,8 +52,8 @@ pub fn signature(box_name: &FileName, id: &BackupId) -> String {
     format!("{}.sig", manifest(box_name, id))
 }
 
-/// The path of the file with the SHA-256 of every piece of a backup's split files.
-pub fn piece_sums(box_name: &FileName, id: &BackupId) -> String {
+/// The path of the file with the SHA-256 of a backup's manifest, and of every piece of its split files.
+pub fn sums(box_name: &FileName, id: &BackupId) -> String {
     format!("{HOME}/{box_name}/{MANIFEST}{id}.sha256")
 }
 
@@ -61,7 +62,7 @@ pub fn piece_sums(box_name: &FileName, id: &BackupId) -> String {
 pub enum Role {
     /// A manifest.
     Manifest,
-    /// A signature or piece sums, of use only with the manifest.
+    /// A signature or sums, of use only with the manifest.
     Companion,
 }
 
@@ -162,7 +163,7 @@ mod tests {
         let name = |path: String| split(&path).1.to_owned();
         assert_eq!(parse_box_file(&name(manifest(&kasse, &id))), Some((Role::Manifest, id.clone(), false)));
         assert_eq!(parse_box_file(&name(signature(&kasse, &id))), Some((Role::Companion, id.clone(), false)));
-        let part = name(piece_sums(&kasse, &id)) + PART;
+        let part = name(sums(&kasse, &id)) + PART;
         assert_eq!(parse_box_file(&part), Some((Role::Companion, id, true)));
         assert_eq!(parse_box_file("manifest-yesterday.json"), None);
     }

@@ -17,7 +17,7 @@ mod readme;
 pub mod remove;
 pub mod repair;
 mod stamp;
-mod sums;
+pub mod sums;
 mod walker;
 
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use super::repair::{free, free_name, repair, settle};
 use super::{layout, readme, sums};
 use crate::error::{Error, Kind, Result};
 use crate::lang::Lang;
-use crate::model::{ArtifactFacts, ArtifactName, BackupId, Manifest, Run, Stage};
+use crate::model::{ArtifactFacts, ArtifactName, BackupId, Manifest, ManifestFile, Run, Stage};
 use crate::policy::space::{self, Held};
 
 /// Room for folders that grow and for the small files, in steps of the file system's room.
@@ -112,7 +112,7 @@ pub fn required(fs: &dyn StickFs, outgoing: &Outgoing, rules: &PublishRules) -> 
         [outgoing.manifest_bytes.len(), outgoing.signature.map_or(0, <[u8]>::len), readme::text(rules.lang).len()];
     let small: u64 = small.iter().map(|len| (*len as u64).next_multiple_of(unit)).sum();
     // A line in each of the two lists, and the folder's slots.
-    content + small + (count * 1024u64).next_multiple_of(unit) + SPARE_UNITS * unit
+    content + small + ((count + 1) * 1024u64).next_multiple_of(unit) + SPARE_UNITS * unit
 }
 
 fn part_max(fs: &dyn StickFs, rules: &PublishRules) -> u64 {
@@ -195,14 +195,14 @@ fn prepare(
     }
     run.end(Stage::ReadBack);
 
-    let list = piece_list(&manifest.artifacts, &written);
-    if !list.is_empty() {
-        write_small(fs, &layout::piece_sums(&manifest.box_name, &manifest.id), list.as_bytes())?;
-    }
+    let path = layout::manifest(&manifest.box_name, &manifest.id);
+    let seal = ManifestFile::seal(outgoing.manifest_bytes, layout::split(&path).1);
+    let list = seal + &piece_list(&manifest.artifacts, &written);
+    write_small(fs, &layout::sums(&manifest.box_name, &manifest.id), list.as_bytes())?;
     if let Some(signature) = outgoing.signature {
         write_small(fs, &layout::signature(&manifest.box_name, &manifest.id), signature)?;
     }
-    write_small(fs, &layout::manifest(&manifest.box_name, &manifest.id), outgoing.manifest_bytes)
+    write_small(fs, &path, outgoing.manifest_bytes)
 }
 
 /// The SHA-256 of every piece of the split artifacts: the manifest knows only those of the whole.

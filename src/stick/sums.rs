@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 
 use super::copy::write_small;
 use super::fs::StickFs;
-use super::generations::{Generation, Piece, Survey, hash, read_small};
+use super::generations::{Denied, Generation, Piece, SUMS_LEN_MAX, Survey, hash, read_small, survey};
 use super::layout;
 use crate::error::{Context, Result};
-use crate::model::{ArtifactFacts, FileName, Run};
-
-/// Larger ones are not ours, in bytes.
-const SUMS_LEN_MAX: u64 = 4 << 20;
+use crate::model::{ArtifactFacts, Run};
 
 /// Takes the list out of sight, before the first of its files changes its place. Another's file of that name stays.
 pub(super) fn withdraw(fs: &mut dyn StickFs) -> Result<()> {
@@ -37,6 +34,45 @@ pub(super) fn refresh(fs: &mut dyn StickFs, survey: &Survey, run: &Run) -> Resul
         write_small(fs, layout::SUMS, wanted.as_bytes())?;
     }
     Ok(true)
+}
+
+/// Every list of sums on the stick that is not what was written: its path, and what is wrong. None at all is right after a
+/// yank, and another's is no concern.
+pub fn problems(fs: &mut dyn StickFs, run: &Run) -> Result<Vec<(String, String)>> {
+    let survey = survey(fs, &Denied::new())?;
+    let mut problems = Vec::new();
+    for folder in &survey.boxes {
+        for generation in folder.generations.iter().filter(|generation| !is_whole(generation)) {
+            let path = layout::sums(&folder.name, generation.id());
+            problems.push((path, "it is not what was written beside the manifest".to_owned()));
+        }
+    }
+    let found = current(fs)?.unwrap_or_default();
+    let wanted = text(fs, &survey, run)?;
+    // A line with one wrong byte still has either its sum or its path.
+    let known =
+        |line: &str| line.split_once("  ").is_some_and(|(sum, path)| found.contains(sum) || found.contains(path));
+    if found != wanted && wanted.lines().any(known) {
+        let help = "remove it, and the next backup writes it anew";
+        problems.push((layout::SUMS.to_owned(), format!("it does not say what the manifests say; {help}")));
+    }
+    Ok(problems)
+}
+
+/// Whether the list beside a manifest names what it must: the manifest, where it is sealed, and every piece of split files.
+fn is_whole(generation: &Generation) -> bool {
+    if generation.sums.is_empty() || !generation.is_complete() {
+        return true;
+    }
+    let pairs = generation.manifest.artifacts.iter().zip(&generation.files);
+    let pieces = pairs.flat_map(|(artifact, pieces)| {
+        let split = pieces.iter().filter(|piece| !piece.ending.is_empty());
+        split.map(|piece| format!("{}{}", artifact.name, piece.ending))
+    });
+    let sums = String::from_utf8_lossy(&generation.sums);
+    let named = sums.lines().skip(usize::from(generation.sealed));
+    let named = named.map(|line| line.split_once("  ").map_or("", |(_, name)| name));
+    sums.ends_with('\n') && named.eq(pieces)
 }
 
 /// What is there under that name; what is no text cannot be ours, so a mark that `is_ours` refuses stands for it.
@@ -68,7 +104,7 @@ fn text(fs: &mut dyn StickFs, survey: &Survey, run: &Run) -> Result<String> {
         for generation in &folder.generations {
             for (artifact, pieces) in generation.manifest.artifacts.iter().zip(&generation.files) {
                 for piece in pieces.iter().filter(|piece| piece.in_sight) {
-                    let sha256 = piece_hash(fs, &folder.name, generation, artifact, piece, run)?;
+                    let sha256 = piece_hash(fs, generation, artifact, piece, run)?;
                     lines.insert((piece.path.contains('/'), piece.path.clone()), sha256);
                 }
             }
@@ -79,7 +115,6 @@ fn text(fs: &mut dyn StickFs, survey: &Survey, run: &Run) -> Result<String> {
 
 fn piece_hash(
     fs: &mut dyn StickFs,
-    box_name: &FileName,
     generation: &Generation,
     artifact: &ArtifactFacts,
     piece: &Piece,
@@ -88,18 +123,12 @@ fn piece_hash(
     if piece.ending.is_empty() {
         return Ok(artifact.sha256.clone());
     }
-    let path = layout::piece_sums(box_name, generation.id());
-    let (dir, name) = layout::split(&path);
-    let entry = fs.list(dir)?.into_iter().find(|entry| layout::same(&entry.name, name) && entry.size <= SUMS_LEN_MAX);
-    if let Some(entry) = entry {
-        let bytes = read_small(fs.read(&path)?, entry.size).context(|| format!("cannot read {path:?}"))?;
-        let wanted = format!("{}{}", artifact.name, piece.ending);
-        let text = String::from_utf8_lossy(&bytes);
-        let of_piece =
-            |line: &str| line.split_once("  ").filter(|(_, name)| *name == wanted).map(|(sum, _)| sum.to_owned());
-        if let Some(sha256) = text.lines().find_map(of_piece) {
-            return Ok(sha256);
-        }
+    let wanted = format!("{}{}", artifact.name, piece.ending);
+    let text = String::from_utf8_lossy(&generation.sums);
+    let of_piece =
+        |line: &str| line.split_once("  ").filter(|(_, name)| *name == wanted).map(|(sum, _)| sum.to_owned());
+    if let Some(sha256) = text.lines().find_map(of_piece) {
+        return Ok(sha256);
     }
     // Written by somebody who kept no such list: read it.
     Ok(hash(fs.read(&piece.path)?, 0, run)?.1)

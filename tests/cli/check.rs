@@ -21,12 +21,14 @@ fn a_drill_restores_good_backups_in_the_primary_and_on_a_stick() {
 fn a_drill_finds_what_bytes_alone_do_not_tell() {
     let site = Box::new();
     let id = site.backup();
-    // The manifest claims another number of rows than the dump has: all hashes still agree.
+    // A manifest that claims another number of rows than the dump has, and was sealed like that: all hashes agree.
     let path = site.primary().join(&id).join("manifest.json");
     let manifest = fs::read_to_string(&path).unwrap();
     let rows = format!("\"rows\": {}", receipts(&site.database()));
     assert!(manifest.contains(&rows), "{manifest}");
     fs::write(&path, manifest.replacen(&rows, "\"rows\": 1", 1)).unwrap();
+    site.run(&["check"]).exits(1);
+    site.seal(&id);
     site.run(&["check"]).exits(0);
     let drilled = site.run(&["check", "--drill"]).exits(1);
     assert!(drilled.out.contains("does not restore to what was backed up"), "{}", drilled.out);

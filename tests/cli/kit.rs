@@ -213,6 +213,13 @@ impl Box {
         names.into_iter().filter(|name| !name.starts_with('.')).collect()
     }
 
+    /// Makes the sums of the backup `id` those of its files as they are now.
+    pub(crate) fn seal(&self, id: &str) {
+        let script = "sha256sum -- 004711_kasse.sql.gz manifest.json > SHA256SUMS";
+        let dir = self.primary().join(id);
+        assert!(Command::new("sh").args(["-c", script]).current_dir(dir).status().unwrap().success());
+    }
+
     /// The artifact of the backup `id`.
     pub(crate) fn artifact(&self, id: &str) -> PathBuf {
         self.primary().join(id).join("004711_kasse.sql.gz")

@@ -9,6 +9,7 @@ mod till;
 mod kit;
 
 mod backup;
+mod changed;
 mod check;
 mod clock;
 mod init;

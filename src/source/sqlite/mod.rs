@@ -11,6 +11,7 @@ mod open;
 mod out;
 mod place;
 mod raw;
+mod real;
 mod recover;
 mod rows;
 mod schema;

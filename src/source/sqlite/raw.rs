@@ -80,8 +80,16 @@ unsafe extern "C" fn collation_needed(
 ) {
     // SAFETY: SQLite passes its own handle and a name that ends in NUL; the comparison needs no state.
     unsafe {
-        ffi::sqlite3_create_collation_v2(db, name, encoding, std::ptr::null_mut(), Some(compare_bytes), None);
+        if !is_built_in(CStr::from_ptr(name).to_bytes()) {
+            ffi::sqlite3_create_collation_v2(db, name, encoding, std::ptr::null_mut(), Some(compare_bytes), None);
+        }
     }
+}
+
+/// Whether SQLite has this collation itself. In a database in UTF-16 it asks for one even so, since it has them for
+/// UTF-8 alone; told of none, it converts the texts and takes its own.
+pub(super) fn is_built_in(collation: &[u8]) -> bool {
+    ["BINARY", "NOCASE", "RTRIM"].iter().any(|name| collation.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// The order of texts whose collation nobody here knows: that of their bytes.

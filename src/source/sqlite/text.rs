@@ -1,9 +1,9 @@
 //! Values and names as SQL text that the SQLite shell, from 3.40 on, reads back as the same value of the same class.
 //! Pure.
 //!
-//! Two things in an older shell decide the forms: its lines end at a NUL, and it drops a CR that stands before a LF.
-//! Reals have the shortest digits that give the same bits. SQLite before 3.43 misreads about 4 in 100,000
-//! such values by one unit in the last place, and more of those that need 17 digits.
+//! Two things in an older shell decide the forms of text: its lines end at a NUL, and it drops a CR that stands before a LF.
+
+use super::real::put_real;
 
 /// One value as the database holds it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,45 +68,6 @@ impl Literals {
 /// The name as a quoted identifier; every name may be quoted, so keywords need no list.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn put_real(out: &mut Vec<u8>, value: f64) {
-    if let Some(hundredths) = hundredths(value) {
-        put_hundredths(out, hundredths);
-    } else if value.is_finite() {
-        // Always with a point or an exponent, so that it stays a REAL.
-        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
-    } else if value.is_nan() {
-        // SQLite stores no NaN; a damaged record that holds one reads as NULL.
-        out.extend_from_slice(b"NULL");
-    } else {
-        out.extend_from_slice(if value > 0.0 { b"9.0e+999" } else { b"-9.0e+999" });
-    }
-}
-
-/// The value as a whole number of hundredths, if it is the double next to such a number of at most 15 digits. Most
-/// reals of a till are amounts, and this costs a fraction of finding the shortest digits of any double.
-fn hundredths(value: f64) -> Option<i64> {
-    let scaled = value * 100.0;
-    // 15 digits tell one double from every other, so no shorter form can exist. Negative zero needs its sign.
-    if scaled.abs() >= 1e15 || scaled.is_nan() || value.to_bits() == (-0.0_f64).to_bits() {
-        return None;
-    }
-    let nearest = (scaled + 0.5_f64.copysign(scaled)) as i64;
-    (nearest as f64 / 100.0 == value).then_some(nearest)
-}
-
-fn put_hundredths(out: &mut Vec<u8>, hundredths: i64) {
-    if hundredths < 0 {
-        out.push(b'-');
-    }
-    let (whole, rest) = (hundredths.unsigned_abs() / 100, (hundredths.unsigned_abs() % 100) as u8);
-    out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
-    out.push(b'.');
-    out.push(b'0' + rest / 10);
-    if !rest.is_multiple_of(10) {
-        out.push(b'0' + rest % 10);
-    }
 }
 
 /// Decodes UTF-16; `false` when SQLite would not get the same units back from the UTF-8: an odd byte, a lone
@@ -261,27 +222,11 @@ mod tests {
             (5.0, "5.0"),
             (-0.0, "-0.0"),
             (0.1 + 0.2, "0.30000000000000004"),
-            (1e300, "1e300"),
-            (5e-324, "5e-324"),
+            (1e22, "1e22"),
             (f64::INFINITY, "9.0e+999"),
             (f64::NEG_INFINITY, "-9.0e+999"),
         ] {
             assert_eq!(utf8(Cell::Real(value)), text);
-        }
-    }
-
-    #[test]
-    fn amounts_have_the_shortest_digits_like_every_real() {
-        let mut seed = 1_u64;
-        for i in 0..200_000 {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let hundredths = (seed >> 12) as i64 % 10_i64.pow(1 + i % 16) * if i % 3 == 0 { -1 } else { 1 };
-            let amount = hundredths as f64 / 100.0;
-            for value in [amount, amount.next_up(), amount.next_down(), f64::from_bits(seed), amount / 10.0, -amount] {
-                if value.is_finite() {
-                    assert_eq!(utf8(Cell::Real(value)), ryu::Buffer::new().format_finite(value));
-                }
-            }
         }
     }
 

@@ -15,7 +15,7 @@ use super::prepared::Failure;
 use crate::error::{Error, Kind, Result};
 use crate::host::space;
 use crate::model::Cancel;
-use crate::source::sqlite::raw::compare_bytes;
+use crate::source::sqlite::raw::{compare_bytes, is_built_in};
 
 /// How many steps of SQLite's machine pass between two looks at the cancel flag: well under a millisecond.
 const STEPS_PER_LOOK: u32 = 10_000;
@@ -314,7 +314,11 @@ unsafe extern "C" fn collation_needed(shared: *mut c_void, db: *mut ffi::sqlite3
     // SAFETY: registered with a pointer to the `Shared` that outlives the connection.
     let shared = unsafe { &*shared.cast::<Shared>() };
     // SAFETY: SQLite gives a string that ends with a NUL and lives during the call.
-    let shown = String::from_utf8_lossy(unsafe { bytes_of(&name) }).into_owned();
+    let bytes = unsafe { bytes_of(&name) };
+    if is_built_in(bytes) {
+        return;
+    }
+    let shown = String::from_utf8_lossy(bytes).into_owned();
     let mut names = lock(&shared.collations);
     if names.len() < COLLATIONS_MAX && !names.contains(&shown) {
         names.push(shown);
