@@ -74,7 +74,7 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String,
     let outgoing =
         Outgoing { dir: stored.dir(), manifest: &file.manifest, manifest_bytes: &file.bytes, signature: None };
     let rules = PublishRules {
-        keep: how_many(site, fs.as_mut(), &manifest)?,
+        keep: how_many(site, fs.as_mut(), &file.manifest)?,
         reserve: RESERVE,
         lang: site.config.lang,
         ..PublishRules::default()

@@ -77,6 +77,7 @@ fn what_is_broken_unreadable_or_another_box_s_takes_no_good_one_s_place() {
     let foreign = fs::read_to_string(manifest(&ids[1])).unwrap();
     let own = site.manifest(&ids[1])["box_id"].as_str().unwrap().to_owned();
     fs::write(manifest(&ids[1]), foreign.replace(&own, &"f".repeat(32))).unwrap();
+    site.seal(&ids[1]);
     fs::remove_file(site.artifact(&ids[5])).unwrap();
     let told = site.run(&["prune"]).exits(0).out;
     for (id, reason) in [
