@@ -2,7 +2,7 @@
 //! copying or converting a value. All `unsafe` of this room is here.
 
 use std::any::Any;
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -72,12 +72,7 @@ pub(super) fn accept_any_collation(db: &Connection) {
     unsafe { ffi::sqlite3_collation_needed(db.handle(), std::ptr::null_mut(), Some(collation_needed)) };
 }
 
-unsafe extern "C" fn collation_needed(
-    _: *mut c_void,
-    db: *mut ffi::sqlite3,
-    encoding: c_int,
-    name: *const std::ffi::c_char,
-) {
+unsafe extern "C" fn collation_needed(_: *mut c_void, db: *mut ffi::sqlite3, encoding: c_int, name: *const c_char) {
     // SAFETY: SQLite passes its own handle and a name that ends in NUL; the comparison needs no state.
     unsafe {
         if !is_built_in(CStr::from_ptr(name).to_bytes()) {
