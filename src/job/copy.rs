@@ -77,7 +77,11 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String,
         lang: site.config.lang,
         ..PublishRules::default()
     };
-    let published = publish(fs.as_mut(), &outgoing, &rules, run)?;
+    let published = publish(fs.as_mut(), &outgoing, &rules, run).inspect_err(|error| {
+        if error.kind() == Kind::Damaged {
+            forget_medium(site, &medium, run);
+        }
+    })?;
     let record = CopyRecord { store: STORE.into(), medium: medium.clone(), verified: Timestamp::now() };
     stored.add_copy(record)?;
     for (id, _) in &published.freed {
@@ -87,4 +91,15 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String,
         }
     }
     Ok((medium, published))
+}
+
+/// A stick that does not keep what is written to it proves nothing any more, of no backup.
+fn forget_medium(site: &Site, medium: &str, run: &Run) {
+    for stored in site.primary.list().unwrap_or_default() {
+        if stored.copies().iter().any(|copy| copy.store == STORE && copy.medium == medium)
+            && let Err(error) = stored.forget_copy(STORE, medium)
+        {
+            run.warn(format!("{}: its copy on this stick must not be relied on ({error})", stored.id()));
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Decisions: facts in, verdict with its reason out. No I/O, no clock, no log.
 
 pub mod clock;
+pub mod reread;
 pub mod space;
 pub mod stick;
 pub mod tse;

@@ -6,6 +6,7 @@
 //! TILLSTICK/<box>/manifest-<id>.json     a backup exists when its manifest is in sight; .sig, .sha256 beside it
 //! TILLSTICK/<box>/backups/<id>/...       the files of the earlier ones
 //! TILLSTICK/README.txt, stick.json
+//! TILLSTICK/clusters.note                hidden: what the current step takes or frees
 //! <name>.<id>.part, <name>.part          unfinished, and hidden where that is possible
 //! ```
 
@@ -19,6 +20,8 @@ pub const SUMS: &str = "SHA256SUMS";
 pub const README: &str = "TILLSTICK/README.txt";
 /// What the stick says of itself.
 pub const STICK: &str = "TILLSTICK/stick.json";
+/// Which clusters a step was about to take or free; always hidden.
+pub const NOTE: &str = "TILLSTICK/clusters.note";
 /// What the name of an unfinished file ends in.
 pub const PART: &str = ".part";
 /// As many pieces as three digits can number.

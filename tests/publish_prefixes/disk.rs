@@ -1,6 +1,5 @@
 //! A disk in memory that remembers every write and flush, and the image file on which `fsck.fat` looks at it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
@@ -19,7 +18,7 @@ use crate::stick_kit::{VOLUME_KIB, scratch};
 
 pub const SIZE: u64 = VOLUME_KIB * 1024;
 pub const SECTOR: usize = 512;
-const BLOCK: usize = 4096;
+pub const BLOCK: usize = 4096;
 
 #[derive(Clone)]
 pub enum Step {
@@ -27,28 +26,33 @@ pub enum Step {
     Flush,
 }
 
-type Blocks = BTreeMap<u64, Arc<Vec<u8>>>;
-
-/// Shared blocks make a copy cheap; a block that is not there is zeros.
-#[derive(Clone, Default)]
+/// Shared blocks make a copy cheap; one that is not there is zeros.
+#[derive(Clone)]
 pub struct Disk {
-    blocks: Blocks,
+    blocks: Vec<Option<Arc<Vec<u8>>>>,
 }
 
 impl Disk {
-    pub fn load(path: &Path) -> Self {
-        Self { blocks: read_blocks(&File::open(path).unwrap(), &Blocks::new()) }
+    fn empty() -> Self {
+        Self { blocks: vec![None; (SIZE as usize).div_ceil(BLOCK)] }
+    }
+
+    /// What an image file holds, in blocks that are shared with an earlier state of it.
+    pub fn load(path: &Path, earlier: Option<&Self>) -> Self {
+        let mut disk = earlier.cloned().unwrap_or_else(Self::empty);
+        disk.follow(&File::open(path).unwrap());
+        disk
     }
 
     pub fn write(&mut self, pos: u64, bytes: &[u8]) {
-        each_block(pos, bytes.len(), |at, from, part| {
-            let block = self.blocks.entry(at).or_insert_with(|| Arc::new(vec![0; BLOCK]));
+        each_block(pos, bytes.len(), |number, from, part| {
+            let block = self.blocks[number].get_or_insert_with(|| Arc::new(vec![0; BLOCK]));
             Arc::make_mut(block)[from..from + part.len()].copy_from_slice(&bytes[part]);
         });
     }
 
     pub fn read(&self, pos: u64, buf: &mut [u8]) {
-        each_block(pos, buf.len(), |at, from, part| match self.blocks.get(&at) {
+        each_block(pos, buf.len(), |number, from, part| match &self.blocks[number] {
             Some(block) => {
                 let len = part.len();
                 buf[part].copy_from_slice(&block[from..from + len]);
@@ -64,51 +68,42 @@ impl Disk {
     }
 
     /// The blocks in which two disks may differ: those that they do not share.
-    pub fn differing<'a>(&'a self, other: &'a Self) -> BTreeSet<u64> {
-        let unlike = |mine: &Blocks, other: &Blocks| -> Vec<u64> {
-            let same = |at: &u64, block: &Arc<Vec<u8>>| other.get(at).is_some_and(|other| Arc::ptr_eq(block, other));
-            mine.iter().filter(|(at, block)| !same(at, block)).map(|(at, _)| *at).collect()
+    pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = usize> + 'a {
+        let pairs = self.blocks.iter().zip(&other.blocks).enumerate();
+        let shared = |(one, other): (&Option<Arc<Vec<u8>>>, &Option<Arc<Vec<u8>>>)| match (one, other) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
         };
-        unlike(&self.blocks, &other.blocks).into_iter().chain(unlike(&other.blocks, &self.blocks)).collect()
+        pairs.filter(move |(_, pair)| !shared(*pair)).map(|(number, _)| number)
     }
 
-    pub const fn block_len() -> usize {
-        BLOCK
+    /// Becomes what the file holds; blocks that stay as they are stay shared.
+    fn follow(&mut self, file: &File) {
+        let (mut at, mut old) = (0, std::mem::replace(&mut self.blocks, Self::empty().blocks));
+        while let Some(start) = seek(file, at, Whence::SeekData) {
+            let end = seek(file, start, Whence::SeekHole).unwrap_or(SIZE as i64);
+            let first = start as usize / BLOCK;
+            let mut extent = vec![0; (end as usize - first * BLOCK).next_multiple_of(BLOCK)];
+            let len = extent.len().min(SIZE as usize - first * BLOCK);
+            file.read_exact_at(&mut extent[..len], (first * BLOCK) as u64).unwrap();
+            for (number, block) in (first..).zip(extent.chunks(BLOCK)) {
+                let same = old[number].take().filter(|old| old.as_slice() == block);
+                let new = || block.iter().any(|byte| *byte != 0).then(|| Arc::new(block.to_vec()));
+                self.blocks[number] = same.or_else(new);
+            }
+            at = end;
+        }
     }
 }
 
-fn each_block(pos: u64, len: usize, mut each: impl FnMut(u64, usize, std::ops::Range<usize>)) {
+fn each_block(pos: u64, len: usize, mut each: impl FnMut(usize, usize, std::ops::Range<usize>)) {
     let mut done = 0;
     while done < len {
-        let at = (pos + done as u64) / BLOCK as u64 * BLOCK as u64;
-        let from = (pos + done as u64 - at) as usize;
-        let part = (BLOCK - from).min(len - done);
-        each(at, from, done..done + part);
+        let at = pos as usize + done;
+        let part = (BLOCK - at % BLOCK).min(len - done);
+        each(at / BLOCK, at % BLOCK, done..done + part);
         done += part;
     }
-}
-
-/// What the file holds, its holes left out; a block that is as it was in `known` is shared with it.
-fn read_blocks(file: &File, known: &Blocks) -> Blocks {
-    let mut blocks = Blocks::new();
-    let mut at = 0;
-    while let Some(start) = seek(file, at, Whence::SeekData) {
-        let end = seek(file, start, Whence::SeekHole).unwrap_or(SIZE as i64);
-        let start = start as u64 / BLOCK as u64 * BLOCK as u64;
-        let mut extent = vec![0; (end as u64 - start).next_multiple_of(BLOCK as u64) as usize];
-        let len = extent.len().min((SIZE - start) as usize);
-        file.read_exact_at(&mut extent[..len], start).unwrap();
-        for (pos, block) in (start..).step_by(BLOCK).zip(extent.chunks(BLOCK)) {
-            let old = known.get(&pos).filter(|old| old.as_slice() == block);
-            if let Some(old) = old {
-                blocks.insert(pos, Arc::clone(old));
-            } else if block.iter().any(|byte| *byte != 0) {
-                blocks.insert(pos, Arc::new(block.to_vec()));
-            }
-        }
-        at = end;
-    }
-    blocks
 }
 
 fn seek(file: &File, at: i64, whence: Whence) -> Option<i64> {
@@ -133,11 +128,12 @@ impl Image {
         let path = dir.path().join("pulled.img");
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
         file.set_len(SIZE).unwrap();
-        Self { _dir: dir, path, file, holds: Disk::default() }
+        Self { _dir: dir, path, file, holds: Disk::empty() }
     }
 
     fn put(&mut self, disk: &Disk) {
-        for at in self.holds.differing(disk) {
+        for number in self.holds.differing(disk) {
+            let at = (number * BLOCK) as u64;
             let block = disk.get(at, BLOCK.min((SIZE - at) as usize));
             self.file.write_all_at(&block, at).unwrap();
         }
@@ -149,7 +145,7 @@ impl Image {
         self.put(disk);
         let (code, said) = self.fsck("-a");
         assert!(matches!(code, 0 | 1), "fsck.fat gave up: {said}");
-        self.holds.blocks = read_blocks(&self.file, &self.holds.blocks);
+        self.holds.follow(&self.file);
         self.holds.clone()
     }
 
@@ -167,7 +163,7 @@ impl Image {
 }
 
 /// A disk while it is written to, with what was done to it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Recorded(Arc<Mutex<(Disk, Vec<Step>)>>);
 
 impl Recorded {

@@ -1,17 +1,15 @@
 //! Every byte on the stick that is not ours: what was there before our first write.
 
-use std::collections::BTreeMap;
-
-use crate::disk::{Disk, SECTOR};
+use crate::disk::{BLOCK, Disk, SECTOR, SIZE};
 
 /// Where the boot sector keeps the mark "not put away in good order".
 const MARK_AT: u64 = 0x41;
 const SLOT: usize = 32;
 
-/// The disk as it was, with a mask of what must stay.
+/// The disk as it was, and which of its bytes must stay.
 pub struct Foreign {
     disk: Disk,
-    masks: BTreeMap<u64, Vec<bool>>,
+    kept: Vec<bool>,
 }
 
 impl Foreign {
@@ -24,7 +22,7 @@ impl Foreign {
         assert_eq!((u16_at(11), boot[13], boot[16]), (SECTOR as u64, 1, 2), "made by `mkfs.vfat -F 32 -s 1`");
         let (sector, reserved, table_len, root) = (SECTOR as u64, u16_at(14), u32_at(36), u32_at(44));
         let info = u16_at(48) * sector;
-        let mut foreign = Self { disk: disk.clone(), masks: BTreeMap::new() };
+        let mut foreign = Self { disk: disk.clone(), kept: vec![false; SIZE as usize] };
         foreign.protect(0..MARK_AT);
         foreign.protect(MARK_AT + 1..info + 488);
         foreign.protect(info + 496..reserved * sector);
@@ -46,19 +44,15 @@ impl Foreign {
     }
 
     fn protect(&mut self, bytes: std::ops::Range<u64>) {
-        let len = Disk::block_len() as u64;
-        for at in bytes {
-            let mask = self.masks.entry(at / len * len).or_insert_with(|| vec![false; len as usize]);
-            mask[(at % len) as usize] = true;
-        }
+        self.kept[bytes.start as usize..bytes.end as usize].fill(true);
     }
 
     pub fn is_as_it_was(&self, disk: &Disk, what: &str) {
-        for at in self.disk.differing(disk) {
-            let Some(mask) = self.masks.get(&at) else { continue };
-            let (was, is) = (self.disk.get(at, mask.len()), disk.get(at, mask.len()));
-            let changed = (0..mask.len()).find(|i| mask[*i] && was[*i] != is[*i]);
-            if let Some(i) = changed {
+        for number in self.disk.differing(disk) {
+            let kept = self.kept[number * BLOCK..].iter().take(BLOCK);
+            let at = (number * BLOCK) as u64;
+            let (was, is) = (self.disk.get(at, kept.len()), disk.get(at, kept.len()));
+            if let Some(i) = kept.zip(was.iter().zip(&is)).position(|(kept, (was, is))| *kept && was != is) {
                 panic!("{what}: somebody else's byte at {} became {:#x} from {:#x}", at + i as u64, is[i], was[i]);
             }
         }

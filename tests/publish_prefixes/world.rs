@@ -1,10 +1,10 @@
 //! One publishing that is cut short, and what must hold in whatever state it leaves the stick.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use tillstick::model::{BackupId, Manifest};
 use tillstick::stick::generations::{Stored, stored, verify};
+use tillstick::stick::layout::NOTE;
 use tillstick::stick::publish::{PublishRules, publish};
 
 use crate::disk::{Disk, Recorded, SECTOR, Step};
@@ -30,6 +30,8 @@ pub struct Story {
     pub split: bool,
     /// Free clusters between somebody's files, each in a sector of the table of its own, when the stick is to be full.
     pub gaps: Option<u64>,
+    /// Whether they suffice only when an old backup goes.
+    pub tight: bool,
 }
 
 /// A stick, the publishing onto it with all its writes, and the next run.
@@ -67,7 +69,9 @@ impl World {
         if let Some(gaps) = story.gaps {
             leave_gaps(&stick, gaps);
         }
-        let foreign = Foreign::on(&disk_of(&stick));
+        let path = stick.volume().unwrap().path.clone();
+        let bare = Disk::load(&path, None);
+        let foreign = Foreign::on(&bare);
         let whole = PublishRules { keep: story.keep, ..PublishRules::default() };
         for backup in others.iter().chain(&earlier) {
             stick.publish(backup, &whole).unwrap();
@@ -75,7 +79,7 @@ impl World {
         let part_max = if story.split { PIECE as u64 } else { whole.part_max };
         let rules = PublishRules { part_max, ..whole };
         let (last, next) = (backup("kasse-1", story.earlier + 1), backup("kasse-1", story.earlier + 2));
-        let start = disk_of(&stick);
+        let start = Disk::load(&path, Some(&bare));
         let recorded = Recorded::new(&start);
         let published = publish(&mut *recorded.open(), &last.outgoing(), &rules, &quiet()).unwrap();
         let steps = recorded.take_steps();
@@ -85,7 +89,9 @@ impl World {
             ids(&own(&recorded))
         };
         let (after_last, after_none) = (after(&recorded.disk()), after(&start));
-        let freed = published.freed.into_iter().map(|(id, _)| id).collect();
+        let freed: BTreeSet<BackupId> = published.freed.into_iter().map(|(id, _)| id).collect();
+        let full = story.tight || usize::from(story.earlier) == story.keep;
+        assert_eq!(freed.len(), usize::from(full), "{freed:?}");
         Self { earlier, others, last, next, rules, foreign, start, steps, freed, after_last, after_none }
     }
 
@@ -108,7 +114,8 @@ impl World {
         let what = format!("{what}, after the next run, {published:?}");
         self.everything_in_sight_is_right(&seen, &what);
         self.foreign.is_as_it_was(&disk, &what);
-        let left: Vec<&str> = seen.iter().filter(|file| file.hidden).map(|file| file.path.as_str()).collect();
+        let mut left: Vec<&str> = seen.iter().filter(|file| file.hidden).map(|file| file.path.as_str()).collect();
+        left.retain(|path| *path != NOTE);
         assert!(left.is_empty(), "{what}: something stayed hidden: {left:?}");
         self.all_are_back(&recorded, decided, checked, &seen, &what);
         disk
@@ -127,7 +134,10 @@ impl World {
             let has = |wanted: &[u8]| files.iter().any(|file| file.as_slice() == wanted);
             has(&content) || content.chunks(PIECE).all(has)
         };
-        assert!(all().any(|backup| found(backup, KASSE) && found(backup, PAPERS)), "{what}: fatfs finds no whole backup");
+        assert!(
+            all().any(|backup| found(backup, KASSE) && found(backup, PAPERS)),
+            "{what}: fatfs finds no whole backup"
+        );
     }
 
     /// All generations that are kept, whole; the other box's, always.
@@ -198,20 +208,17 @@ fn leave_gaps(stick: &Stick, gaps: u64) {
     let mut fs = stick.open();
     fs.make_dir("Fotos").unwrap();
     for n in 0..gaps {
-        for (name, clusters) in [(format!("Fotos/{n}.jpg"), CLUSTERS_OF_A_TABLE_SECTOR - 1), (format!("Fotos/{n}"), 1)] {
+        for (name, clusters) in [(format!("Fotos/{n}.jpg"), CLUSTERS_OF_A_TABLE_SECTOR - 1), (format!("Fotos/{n}"), 1)]
+        {
             drop(fs.create_hidden(&name, clusters * SECTOR as u64).unwrap());
             fs.unhide(&name).unwrap();
         }
     }
+    drop(fs);
+    stick.fill_up_to(0);
+    let mut fs = stick.open();
     (0..gaps).for_each(|n| fs.remove(&format!("Fotos/{n}")).unwrap());
     fs.sync().unwrap();
-    drop(fs);
-    stick.fill_up_to(gaps * SECTOR as u64);
-}
-
-fn disk_of(stick: &Stick) -> Disk {
-    let path: &Path = &stick.volume().unwrap().path;
-    Disk::load(path)
 }
 
 /// This box's backups, newest first.

@@ -33,11 +33,7 @@ impl<'a> Epoch<'a> {
     }
 
     fn sectors(&self) -> Vec<SectorWrite<'a>> {
-        let split = |(pos, bytes): &(u64, &'a [u8])| {
-            let (pos, bytes): (u64, &'a [u8]) = (*pos, bytes);
-            (pos..).step_by(SECTOR).zip(bytes.chunks(SECTOR))
-        };
-        self.writes.iter().flat_map(split).collect()
+        sectors_of(&self.writes)
     }
 
     fn with(&self, sectors: &[SectorWrite]) -> Disk {
@@ -104,7 +100,11 @@ pub fn reordered(start: &Disk, steps: &[Step], count: usize, seed: u64, mut each
 }
 
 fn sectors_of<'a>(writes: &[(u64, &'a [u8])]) -> Vec<SectorWrite<'a>> {
-    Epoch { before: Disk::default(), writes: writes.to_vec() }.sectors()
+    let split = |(pos, bytes): &(u64, &'a [u8])| {
+        let (pos, bytes): (u64, &'a [u8]) = (*pos, bytes);
+        (pos..).step_by(SECTOR).zip(bytes.chunks(SECTOR))
+    };
+    writes.iter().flat_map(split).collect()
 }
 
 /// Stands for what the sectors are in the end, whatever their order was.
