@@ -52,7 +52,8 @@ pub fn to_stick(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result
         },
         Err(error) if error.kind() == Kind::Cancelled => {
             let id = stored.id();
-            return Err(error).context(|| format!("the backup {id} is made, and not copied to {medium:?}"));
+            return Err(error)
+                .context(|| format!("the backup {id} is made, and its copy to {medium:?} is not finished"));
         }
         Err(error) => CopyDone {
             store: STORE.into(),

@@ -18,17 +18,30 @@ const FOLDERS_MAX: usize = 20_000;
 const SCAN_LEN: u64 = 64 << 10;
 
 /// Frees what is lost of the noted clusters, and tells how many they were. On a damaged file system, where nothing can be
-/// proven, they are none.
+/// proven, they are none. What the step had not brought into the copies of the table is brought there.
 pub(super) fn give_back(overlay: &mut Overlay, noted: &[Run]) -> io::Result<u64> {
     match lost(overlay, noted) {
-        Ok(lost) => free(overlay, &lost),
+        Ok(found) => {
+            let count = free(overlay, &found.lost)?;
+            let leading = found.leading.into_iter().map(|first| Run { first, len: 1, next: 0 });
+            noted.iter().copied().chain(leading).try_for_each(|run| overlay.complete_copies(&run))?;
+            Ok(count)
+        }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(0),
         Err(error) => Err(error),
     }
 }
 
-/// The runs that are lost.
-fn lost(overlay: &mut Overlay, noted: &[Run]) -> io::Result<Vec<Run>> {
+/// What became of the noted clusters.
+struct Found {
+    /// The runs that nobody can have any more.
+    lost: Vec<Run>,
+    /// Clusters of others that lead to noted ones: a folder that the step made longer.
+    leading: Vec<u32>,
+}
+
+/// Finds the runs that are lost.
+fn lost(overlay: &mut Overlay, noted: &[Run]) -> io::Result<Found> {
     let clusters = u64::from(overlay.geometry.clusters);
     let ends = |run: &Run| u64::from(run.first) + u64::from(run.len);
     if noted.iter().any(|run| run.len == 0 || run.first < 2 || ends(run) > clusters + 2) {
@@ -39,7 +52,7 @@ fn lost(overlay: &mut Overlay, noted: &[Run]) -> io::Result<Vec<Run>> {
     if runs.windows(2).any(|pair| ends(&pair[0]) > u64::from(pair[1].first)) {
         return Err(damage("the note names a cluster twice"));
     }
-    let mut kept = vec![false; runs.len()];
+    let (mut kept, mut leading) = (vec![false; runs.len()], Vec::new());
     let mut keep = |cluster: u32| {
         if let Some(i) = find(&runs, cluster) {
             kept[i] = true;
@@ -52,6 +65,7 @@ fn lost(overlay: &mut Overlay, noted: &[Run]) -> io::Result<Vec<Run>> {
             // It has become part of something else, or something else leads to it.
             keep(cluster);
             keep(link);
+            leading.extend(find(&runs, link).map(|_| cluster));
         }
     })?;
     each_start(overlay, keep)?;
@@ -61,7 +75,8 @@ fn lost(overlay: &mut Overlay, noted: &[Run]) -> io::Result<Vec<Run>> {
     while let Some((from, to)) = links.iter().find(|(from, to)| kept[*from] != kept[*to]) {
         (kept[*from], kept[*to]) = (true, true);
     }
-    Ok(runs.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(run, _)| run).collect())
+    let lost = runs.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(run, _)| run).collect();
+    Ok(Found { lost, leading })
 }
 
 fn find(runs: &[Run], cluster: u32) -> Option<usize> {

@@ -340,6 +340,23 @@ impl Overlay {
         Ok(())
     }
 
+    /// Brings the table's sectors of a run into its copies, where they differ.
+    pub(super) fn complete_copies(&mut self, run: &Run) -> io::Result<()> {
+        let at = |cluster: u32| self.geometry.sector_of(self.geometry.table + u64::from(cluster) * 4);
+        let (sector, sectors) = (self.geometry.sector, at(run.first)..=at(run.first + run.len - 1));
+        for at in sectors.step_by(sector as usize) {
+            let now = stored(&mut self.cache, &mut *self.medium, at, sector)?;
+            for mirror in &self.geometry.mirrors {
+                let (copy, mut old) = (mirror + (at - self.geometry.table), vec![0; sector as usize]);
+                self.medium.read_at(copy, &mut old)?;
+                if old != now {
+                    self.medium.write_at(copy, now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn write_sector(&mut self, at: u64) -> io::Result<()> {
         let Some(new) = self.pending.get(&at) else { return Ok(()) };
         let old = stored(&mut self.cache, &mut *self.medium, at, self.geometry.sector)?;

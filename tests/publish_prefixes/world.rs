@@ -121,6 +121,13 @@ impl World {
         disk
     }
 
+    /// What the next run writes to a stick that was pulled out.
+    pub fn next_run(&self, disk: &Disk) -> Vec<Step> {
+        let recorded = Recorded::new(disk);
+        publish(&mut *recorded.open(), &self.next.outgoing(), &self.rules, &quiet()).unwrap();
+        recorded.take_steps()
+    }
+
     fn one_is_whole(&self, recorded: &Recorded, held: &[Stored], seen: &[Seen], what: &str) {
         let mut fs = recorded.open();
         let proven = held.iter().any(|held| held.complete && verify(&mut *fs, held, &quiet()).is_ok());
