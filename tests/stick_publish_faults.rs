@@ -266,12 +266,12 @@ impl Monitor for Stopper {
 }
 
 #[test]
-fn a_stopped_run_leaves_the_stick_as_it_was() {
+fn a_stopped_run_leaves_the_stick_as_it_was_or_with_the_whole_new_backup() {
     for stick in [Stick::superfloppy(), Stick::folder()] {
         let (first, second) = (backup(1), Backup::new("kasse-1", 2, &[(KASSE, 3 << 20)]));
         stick.publish(&first, &PublishRules::default()).unwrap();
         let seen = stick.in_sight();
-        let mut at = 0;
+        let (mut at, mut undone) = (0, 0);
         loop {
             let cancel = Cancel::default();
             let stopper = Stopper { at, seen: AtomicUsize::new(0), cancel: cancel.clone() };
@@ -281,13 +281,19 @@ fn a_stopped_run_leaves_the_stick_as_it_was() {
                 break;
             }
             assert_eq!(result.unwrap_err().kind(), Kind::Cancelled);
-            assert_eq!(stick.in_sight(), seen);
+            // Stopped while the finished stick is read once more, everything is in its place already.
+            if stick.in_sight() == seen {
+                stick.sums_are_right(2);
+                undone += 1;
+            } else {
+                stick.holds(KASSE, &second.content(KASSE));
+                stick.sums_are_right(3);
+            }
             assert_eq!(stick.hidden(), [] as [String; 0]);
-            stick.sums_are_right(2);
             stick.is_clean();
             at += 1;
         }
-        assert!(at >= 6, "stopped only {at} times");
+        assert!(undone >= 6 && at > undone, "stopped {at} times, {undone} of them early");
         stick.sums_are_right(3);
     }
 }

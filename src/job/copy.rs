@@ -54,7 +54,8 @@ pub(super) fn to_stick(site: &Site, stored: &Stored, at: &StickAt, record: &mut 
         },
         Err(error) if error.kind() == Kind::Cancelled => {
             let id = stored.id();
-            return Err(error).context(|| format!("the backup {id} is made, and not copied to {medium:?}"));
+            return Err(error)
+                .context(|| format!("the backup {id} is made, and its copy to {medium:?} is not finished"));
         }
         Err(error) => {
             record.falls_short(Outcome::Partly, &format!("{medium:?}: {}", error.report()));
@@ -82,7 +83,11 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, record: &mut Record, run: &Ru
         lang: site.config.lang,
         ..PublishRules::default()
     };
-    let published = publish(fs.as_mut(), &outgoing, &rules, run)?;
+    let published = publish(fs.as_mut(), &outgoing, &rules, run).inspect_err(|error| {
+        if error.kind() == Kind::Damaged {
+            forget_medium(site, &medium, run);
+        }
+    })?;
     let copy = CopyRecord { store: STICK.into(), medium: medium.clone(), label, verified: Timestamp::now() };
     stored.add_copy(copy)?;
     for (id, _) in &published.freed {
@@ -107,4 +112,15 @@ fn how_many(site: &Site, fs: &mut dyn StickFs, new: &Manifest) -> Result<usize> 
     let now = Timestamp::now();
     let fell = prune::fell(now, prune::judge_clock(now, &all), &all);
     Ok(if fell.is_some() { usize::MAX } else { site.config.sticks.keep })
+}
+
+/// A stick that does not keep what is written to it proves nothing any more, of no backup.
+fn forget_medium(site: &Site, medium: &str, run: &Run) {
+    for stored in site.primary.list().unwrap_or_default() {
+        if stored.copies().iter().any(|copy| copy.store == STICK && copy.medium == medium)
+            && let Err(error) = stored.forget_copy(STICK, medium)
+        {
+            run.warn(format!("{}: its copy on this stick must not be relied on ({error})", stored.id()));
+        }
+    }
 }

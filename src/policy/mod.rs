@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod dating;
 pub mod health;
+pub mod reread;
 pub mod retention;
 pub mod rows;
 pub mod space;

@@ -2,7 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-use super::overlay::{Overlay, SharedOverlay};
+use super::overlay::Overlay;
+use super::shared::SharedOverlay;
 
 /// The longest run that is read or written at once, in bytes.
 const RUN_MAX: u64 = 1 << 20;

@@ -87,13 +87,21 @@ pub(super) fn read_back(
     let mut done = before;
     for piece in written {
         let path = name_of(&piece.ending);
-        let (size, sha256) = fs.reread(&path).and_then(|reader| hash(reader, done, run))?;
+        let (size, sha256) = reread(fs, &path).and_then(|reader| hash(reader, done, run))?;
         if sha256 != piece.sha256 {
             return Err(not_kept(&path));
         }
         done += size;
     }
     Ok(())
+}
+
+/// What was written a moment ago and has no name any more was not kept.
+fn reread(fs: &mut dyn StickFs, path: &str) -> Result<Box<dyn Read + Send>> {
+    fs.reread(path).map_err(|error| match error.kind() {
+        Kind::Missing => not_kept(path).because(error),
+        _ => error,
+    })
 }
 
 fn not_kept(path: &str) -> Error {
@@ -107,7 +115,7 @@ pub(super) fn write_small(fs: &mut dyn StickFs, path: &str, bytes: &[u8]) -> Res
     let mut writer = fs.create_hidden(&part, bytes.len() as u64)?;
     writer.write_all(bytes).and_then(|()| writer.flush()).context(|| format!("cannot write {part:?} to the stick"))?;
     drop(writer);
-    let reader = fs.reread(&part)?;
+    let reader = reread(fs, &part)?;
     let back = read_small(reader, bytes.len() as u64 + 1).context(|| format!("cannot read {part:?} back"))?;
     if back != bytes {
         return Err(not_kept(&part));

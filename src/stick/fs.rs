@@ -66,6 +66,29 @@ pub trait StickFs {
     /// Makes a folder in a folder that is there; fine when it is there already.
     fn make_dir(&mut self, path: &str) -> Result<()>;
 
+    /// Keeps a note in the hidden file `path` of what each step is about to take or free, where clusters can be lost.
+    /// Fine when it is kept already.
+    fn begin_note(&mut self, _path: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Frees the clusters that the step noted in `path` lost when it was cut short, if they are provably nobody's, and
+    /// goes on with that note. Tells how many bytes they are. Comes before any other change.
+    fn give_back(&mut self, _path: &str) -> Result<u64> {
+        Ok(0)
+    }
+
+    /// Whether the end of a hidden file of ours is shown at a second place of the stick, which then wraps what is written
+    /// beyond its real end. `false` where that cannot be found out.
+    fn is_shown_twice(&mut self, _path: &str) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Drops all that is remembered of the stick. Fails as damaged when it is not the file system any more that was opened.
+    fn look_again(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Free room in bytes.
     fn free(&mut self) -> Result<u64>;
 

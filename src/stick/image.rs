@@ -8,12 +8,16 @@ use std::io::{self, Read, Write};
 use fatfs::{FileSystem, FsOptions};
 
 use super::Volume;
+use super::alias;
 use super::chain::{ChainReader, ChainWriter};
 use super::fs::{Entry, StickFs};
 use super::geometry::Geometry;
 use super::layout;
+use super::lost;
 use super::medium::{FileMedium, Medium};
-use super::overlay::{Handle, Order, Overlay, SharedOverlay};
+use super::note;
+use super::overlay::{Order, Overlay};
+use super::shared::{Handle, SharedOverlay};
 use super::stamp::Stamp;
 use super::walker::{self, ATTR_AT, Found, HIDDEN};
 use crate::error::{Context, Error, Kind, Result};
@@ -178,6 +182,35 @@ impl Image {
         overlay.commit(Order::Removing(&counts_first))
     }
 
+    fn start_note(&self, path: &str) -> io::Result<()> {
+        if self.overlay.lock().is_noting() {
+            return Ok(());
+        }
+        // One that does not hold what a note holds may be anything by now.
+        if self.find(path)?.is_some() {
+            self.remove_entry(path, true)?;
+        }
+        let found = self.allocate(path, note::len(self.unit) as u64)?;
+        self.overlay.lock().begin_note(found.start)
+    }
+
+    /// Frees what the noted step lost, and goes on with the note. Gives the bytes.
+    fn free_lost(&self, path: &str) -> io::Result<u64> {
+        let len = note::len(self.unit);
+        let is_note = |found: &Found| !found.is_dir() && found.size as usize == len;
+        let Some(found) = self.find(path)?.filter(is_note) else { return Ok(0) };
+        let mut overlay = self.overlay.lock();
+        if !overlay.geometry.has(found.start) {
+            return Ok(0);
+        }
+        let (at, mut bytes) = (overlay.geometry.at(found.start), vec![0; len]);
+        overlay.medium.read_at(at, &mut bytes)?;
+        let Some(noted) = note::parse(&bytes) else { return Ok(0) };
+        let lost = if noted.is_empty() { 0 } else { lost::give_back(&mut overlay, &noted)? };
+        overlay.go_on_noting(found.start, noted.is_empty());
+        Ok(lost * self.unit)
+    }
+
     fn open(&self, path: &str) -> io::Result<Box<dyn Read + Send>> {
         let found = self.get(path)?;
         Ok(Box::new(ChainReader::new(&self.overlay, found.start, u64::from(found.size))))
@@ -294,6 +327,32 @@ impl StickFs for Image {
                 self.overlay.lock().commit(Order::Adding(&sectors))
             },
         )
+    }
+
+    fn begin_note(&mut self, path: &str) -> Result<()> {
+        self.change(|| format!("cannot make {path:?} on the stick"), || self.start_note(path))
+    }
+
+    fn give_back(&mut self, path: &str) -> Result<u64> {
+        self.change(|| "cannot free the clusters that an interrupted run lost".to_owned(), || self.free_lost(path))
+    }
+
+    fn is_shown_twice(&mut self, path: &str) -> Result<bool> {
+        self.change(
+            || format!("cannot look for {path:?} elsewhere on the stick"),
+            || {
+                let found = self.get(path)?;
+                let mut overlay = self.overlay.lock();
+                if found.is_hidden() && overlay.geometry.has(found.start) {
+                    return alias::is_shown_twice(&mut overlay, found.start);
+                }
+                Ok(false)
+            },
+        )
+    }
+
+    fn look_again(&mut self) -> Result<()> {
+        self.overlay.lock().look_again().context(|| "the stick is damaged".to_owned())
     }
 
     fn free(&mut self) -> Result<u64> {

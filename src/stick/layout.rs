@@ -7,6 +7,7 @@
 //! TILLSTICK/<box>/manifest-<id>.sha256   the manifest's SHA-256, and that of every piece of a split file
 //! TILLSTICK/<box>/backups/<id>/...       the files of the earlier ones
 //! TILLSTICK/README.txt, stick.json
+//! TILLSTICK/clusters.note                hidden: what the current step takes or frees
 //! <name>.<id>.part, <name>.part          unfinished, and hidden where that is possible
 //! ```
 
@@ -20,6 +21,8 @@ pub const SUMS: &str = "SHA256SUMS";
 pub const README: &str = "TILLSTICK/README.txt";
 /// What the stick says of itself.
 pub const STICK: &str = "TILLSTICK/stick.json";
+/// Which clusters a step was about to take or free; always hidden.
+pub const NOTE: &str = "TILLSTICK/clusters.note";
 /// What the name of an unfinished file ends in.
 pub const PART: &str = ".part";
 /// As many pieces as three digits can number.

@@ -1,6 +1,8 @@
 //! Sticks: what lies on one (read-only, unmounted), and putting backups onto it so that a yank loses nothing.
 
+mod alias;
 mod chain;
+mod confirm;
 mod copy;
 pub mod folder;
 pub mod fs;
@@ -9,15 +11,19 @@ mod geometry;
 pub mod identify;
 pub mod image;
 pub mod layout;
+mod lost;
 pub mod medium;
+mod note;
 mod overlay;
 pub mod probe;
 pub mod publish;
 mod readme;
 pub mod remove;
 pub mod repair;
+mod shared;
 mod stamp;
 pub mod sums;
+mod system;
 mod walker;
 
 use std::path::PathBuf;

@@ -5,19 +5,18 @@
 //! does not pass through here: it is written to its clusters directly.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
 
-use super::geometry::{DIRTY, DIRTY_AT, Geometry};
+use super::geometry::{DIRTY_AT, Geometry};
 use super::medium::Medium;
+use super::note::{self, Run};
+use super::system::{repair_info, system};
 use crate::error::{Context, Result};
 
 /// How many clean sectors are remembered: 2 MB, the table of a stick's busy region and its folders.
 const CACHE_SECTORS: usize = 4096;
 /// From so many waiting sectors on, those of fresh chains go out early: 4 MB.
 const PENDING_SECTORS: usize = 8192;
-/// How much of the table is read at once to count free clusters, in bytes.
-const SCAN_LEN: usize = 64 << 10;
 /// A table entry's number proper; the other four bits are kept as they are.
 pub(super) const ENTRY: u32 = 0x0fff_ffff;
 /// From here on an entry ends its chain.
@@ -35,14 +34,26 @@ pub(super) enum Order<'a> {
 pub(super) struct Overlay {
     pub(super) medium: Box<dyn Medium>,
     pub(super) geometry: Geometry,
-    pending: BTreeMap<u64, Vec<u8>>,
+    pub(super) pending: BTreeMap<u64, Vec<u8>>,
     cache: HashMap<u64, Vec<u8>>,
-    info: Vec<u8>,
+    pub(super) info: Vec<u8>,
     /// While a chain is only to be allocated, what `fatfs` writes into its clusters goes nowhere.
     pub(super) allocating: bool,
-    free: Option<u64>,
-    boot_flags: u8,
-    marked: bool,
+    pub(super) free: Option<u64>,
+    pub(super) boot_flags: u8,
+    pub(super) marked: bool,
+    note: Option<Note>,
+    /// What went out early of the chain that is being allocated.
+    early: Vec<Run>,
+    /// The sectors before the table as they were at first.
+    pub(super) system: Vec<u8>,
+}
+
+/// Where the note lies of what is taken or freed; in whole sectors, within one cluster.
+struct Note {
+    at: u64,
+    len: usize,
+    is_empty: bool,
 }
 
 impl Overlay {
@@ -53,6 +64,8 @@ impl Overlay {
             .and_then(|()| medium.read_at(geometry.info, &mut info))
             .context(|| "cannot read the file system's first sectors".to_owned())?;
         repair_info(&mut info, geometry.clusters);
+        let system =
+            system(&mut *medium, &geometry).context(|| "cannot read the file system's first sectors".to_owned())?;
         Ok(Self {
             medium,
             geometry,
@@ -63,6 +76,9 @@ impl Overlay {
             free: None,
             boot_flags: boot[DIRTY_AT as usize],
             marked: false,
+            note: None,
+            early: Vec::new(),
+            system,
         })
     }
 
@@ -108,7 +124,7 @@ impl Overlay {
 
     /// What `fatfs` writes. Its mark in the boot sector, its count of free clusters and the copies of the table are
     /// ours to write.
-    fn write(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {
         let content = pos >= self.geometry.data;
         if content && self.allocating || !content && !self.geometry.in_table(pos) {
             return Ok(());
@@ -119,6 +135,9 @@ impl Overlay {
         self.patch(pos, bytes)?;
         if self.allocating && self.pending.len() > PENDING_SECTORS {
             // No entry leads to these chains yet, so they may go out in any order.
+            self.early = self.claims()?;
+            self.write_note()?;
+            self.medium.flush()?;
             self.write_sectors(|overlay, at| overlay.geometry.in_table(at))?;
         }
         Ok(())
@@ -160,27 +179,36 @@ impl Overlay {
         while let Some(cluster) = next {
             // A chain that bites its tail meets its own freed cluster and ends there, as damage.
             next = self.next(cluster)?;
-            let at = self.geometry.table + u64::from(cluster) * 4;
-            let mut entry = [0; 4];
-            self.read(at, &mut entry)?;
-            self.patch(at, &(u32::from_le_bytes(entry) & !ENTRY).to_le_bytes())?;
+            self.free_one(cluster)?;
         }
         Ok(())
+    }
+
+    /// Marks one cluster free, and tells whether it was taken; the change waits for [`commit`](Self::commit).
+    pub(super) fn free_one(&mut self, cluster: u32) -> io::Result<bool> {
+        let at = self.geometry.table + u64::from(cluster) * 4;
+        let mut entry = [0; 4];
+        self.read(at, &mut entry)?;
+        if is_free(&entry) {
+            return Ok(false);
+        }
+        self.patch(at, &(u32::from_le_bytes(entry) & !ENTRY).to_le_bytes())?;
+        Ok(true)
     }
 
     /// Forgets what waits.
     pub(super) fn abandon(&mut self) {
         self.allocating = false;
         self.pending.clear();
+        self.early.clear();
     }
 
     /// Brings everything that waits to the medium, in an order in which every prefix is a sound file system, but for
     /// clusters that nobody uses.
     pub(super) fn commit(&mut self, order: Order<'_>) -> io::Result<()> {
         let result = self.commit_all(order);
-        if result.is_err() {
-            self.abandon();
-        }
+        // What failed and waits must not go out later.
+        self.abandon();
         result
     }
 
@@ -189,6 +217,7 @@ impl Overlay {
         match order {
             Order::Adding(entry) => {
                 let later = entry.to_vec();
+                self.write_note()?;
                 self.clear_fresh(entry)?;
                 // A folder's new cluster must be empty before it is one: what lay there would be read as names.
                 self.write_sectors(|overlay, at| !overlay.geometry.in_table(at) && !later.contains(&at))?;
@@ -201,12 +230,71 @@ impl Overlay {
                 self.write_entry(entry)?;
             }
             Order::Removing(entry) => {
+                if self.write_note()? {
+                    self.medium.flush()?;
+                }
                 self.write_entry(entry)?;
                 self.write_sectors(|_, _| true)?;
                 self.medium.flush()?;
             }
         }
         Ok(())
+    }
+
+    /// Begins an empty note in a cluster: from here on, what a step takes or frees is noted there before it is done.
+    pub(super) fn begin_note(&mut self, cluster: u32) -> io::Result<()> {
+        self.go_on_noting(cluster, false);
+        self.empty_note()?;
+        self.medium.flush()
+    }
+
+    /// Goes on with a note that is there.
+    pub(super) fn go_on_noting(&mut self, cluster: u32, is_empty: bool) {
+        let (at, len) = (self.geometry.at(cluster), note::len(self.geometry.cluster));
+        self.note = Some(Note { at, len, is_empty });
+    }
+
+    /// Whether there is a note.
+    pub(super) fn is_noting(&self) -> bool {
+        self.note.is_some()
+    }
+
+    pub(super) fn empty_note(&mut self) -> io::Result<()> {
+        let Some(note) = self.note.as_mut().filter(|note| !note.is_empty) else { return Ok(()) };
+        self.medium.write_at(note.at, &note::to_bytes(&[], note.len))?;
+        note.is_empty = true;
+        Ok(())
+    }
+
+    /// The clusters that the waiting sectors of the table take or free, each with the link it has while it is taken.
+    fn claims(&mut self) -> io::Result<Vec<Run>> {
+        let mut runs = std::mem::take(&mut self.early);
+        let mut changed = Vec::new();
+        for (at, new) in self.pending.iter().filter(|(at, _)| self.geometry.in_table(**at)) {
+            let old = stored(&mut self.cache, &mut *self.medium, *at, self.geometry.sector)?;
+            let first = (at - self.geometry.table) / 4;
+            for (cluster, (old, new)) in (first..).zip(old.chunks_exact(4).zip(new.chunks_exact(4))) {
+                let taken = if is_free(old) { new } else { old };
+                if is_free(old) != is_free(new) {
+                    changed
+                        .push((cluster as u32, u32::from_le_bytes([taken[0], taken[1], taken[2], taken[3]]) & ENTRY));
+                }
+            }
+        }
+        runs.extend(note::runs(&changed));
+        Ok(runs)
+    }
+
+    /// Notes what the waiting sectors take or free, if they do; tells whether there was something to note.
+    fn write_note(&mut self) -> io::Result<bool> {
+        if self.note.is_none() {
+            return Ok(false);
+        }
+        let runs = self.claims()?;
+        let Some(note) = self.note.as_mut().filter(|_| !runs.is_empty()) else { return Ok(false) };
+        self.medium.write_at(note.at, &note::to_bytes(&runs, note.len))?;
+        note.is_empty = false;
+        Ok(true)
     }
 
     /// An entry may begin a new cluster of its folder. What the medium has there now must not be taken for names in the
@@ -252,6 +340,23 @@ impl Overlay {
         Ok(())
     }
 
+    /// Brings the table's sectors of a run into its copies, where they differ.
+    pub(super) fn complete_copies(&mut self, run: &Run) -> io::Result<()> {
+        let at = |cluster: u32| self.geometry.sector_of(self.geometry.table + u64::from(cluster) * 4);
+        let (sector, sectors) = (self.geometry.sector, at(run.first)..=at(run.first + run.len - 1));
+        for at in sectors.step_by(sector as usize) {
+            let now = stored(&mut self.cache, &mut *self.medium, at, sector)?;
+            for mirror in &self.geometry.mirrors {
+                let (copy, mut old) = (mirror + (at - self.geometry.table), vec![0; sector as usize]);
+                self.medium.read_at(copy, &mut old)?;
+                if old != now {
+                    self.medium.write_at(copy, now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn write_sector(&mut self, at: u64) -> io::Result<()> {
         let Some(new) = self.pending.get(&at) else { return Ok(()) };
         let old = stored(&mut self.cache, &mut *self.medium, at, self.geometry.sector)?;
@@ -270,57 +375,6 @@ impl Overlay {
             remember(&mut self.cache, at, new);
         }
         Ok(())
-    }
-
-    /// Free clusters, from the whole table once and counted along from then on.
-    pub(super) fn free_clusters(&mut self) -> io::Result<u64> {
-        if let Some(free) = self.free {
-            return Ok(free);
-        }
-        let end = (u64::from(self.geometry.clusters) + 2) * 4;
-        let (mut pos, mut free, mut buf) = (8, 0, vec![0; SCAN_LEN]);
-        while pos < end {
-            let len = (end - pos).min(SCAN_LEN as u64) as usize;
-            self.medium.read_at(self.geometry.table + pos, &mut buf[..len])?;
-            free += count_free(&buf[..len]);
-            pos += len as u64;
-        }
-        self.free = Some(free);
-        Ok(free)
-    }
-
-    /// Marks the file system as being changed, before its first change.
-    fn mark(&mut self) -> io::Result<()> {
-        if self.marked || self.pending.is_empty() {
-            return Ok(());
-        }
-        self.write_mark(self.boot_flags | DIRTY)?;
-        self.marked = true;
-        self.medium.flush()
-    }
-
-    /// Writes the count of free clusters and takes the mark away again, unless it was there before us.
-    pub(super) fn put_away(&mut self) -> io::Result<()> {
-        if self.marked {
-            let free = u32::try_from(self.free_clusters()?).unwrap_or(u32::MAX);
-            let mut info = self.info.clone();
-            info[488..492].copy_from_slice(&free.to_le_bytes());
-            self.medium.write_at(self.geometry.info, &info)?;
-            self.medium.flush()?;
-            self.write_mark(self.boot_flags)?;
-            self.marked = false;
-        }
-        self.medium.flush()
-    }
-
-    fn write_mark(&mut self, flags: u8) -> io::Result<()> {
-        let mut boot = vec![0; self.geometry.sector as usize];
-        self.medium.read_at(0, &mut boot)?;
-        if boot[DIRTY_AT as usize] == flags {
-            return Ok(());
-        }
-        boot[DIRTY_AT as usize] = flags;
-        self.medium.write_at(0, &boot)
     }
 
     /// Drops every copy of the medium's content that is held here or in the kernel.
@@ -356,71 +410,6 @@ fn is_free(entry: &[u8]) -> bool {
     u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]) & ENTRY == 0
 }
 
-fn count_free(entries: &[u8]) -> u64 {
+pub(super) fn count_free(entries: &[u8]) -> u64 {
     entries.chunks_exact(4).filter(|entry| is_free(entry)).count() as u64
-}
-
-/// Makes an information sector that `fatfs` accepts: its signatures may be damaged and its count is not to be believed.
-fn repair_info(info: &mut [u8], clusters: u32) {
-    info[0..4].copy_from_slice(b"RRaA");
-    info[484..488].copy_from_slice(b"rrAa");
-    info[488..492].copy_from_slice(&u32::MAX.to_le_bytes());
-    let hint = u32::from_le_bytes([info[492], info[493], info[494], info[495]]);
-    if !(2..clusters + 2).contains(&hint) {
-        info[492..496].copy_from_slice(&u32::MAX.to_le_bytes());
-    }
-    info[508..512].copy_from_slice(&[0, 0, 0x55, 0xaa]);
-}
-
-/// The overlay, shared by the file system and the files that are open on it; they may be used on other threads.
-#[derive(Clone)]
-pub(super) struct SharedOverlay(Arc<Mutex<Overlay>>);
-
-impl SharedOverlay {
-    pub(super) fn new(overlay: Overlay) -> Self {
-        Self(Arc::new(Mutex::new(overlay)))
-    }
-
-    /// The overlay for one step; never held across another call of this.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Overlay> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What `fatfs` takes for a disk.
-pub(super) struct Handle {
-    pub(super) overlay: SharedOverlay,
-    pub(super) pos: u64,
-}
-
-impl Read for Handle {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.overlay.lock().read(self.pos, buf)?;
-        self.pos += buf.len() as u64;
-        Ok(buf.len())
-    }
-}
-
-impl Write for Handle {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.overlay.lock().write(self.pos, bytes)?;
-        self.pos += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Seek for Handle {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let pos = match to {
-            SeekFrom::Start(pos) => Some(pos),
-            SeekFrom::Current(by) => self.pos.checked_add_signed(by),
-            SeekFrom::End(_) => None,
-        };
-        self.pos = pos.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(self.pos)
-    }
 }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::confirm::{Earlier, confirm, name_damaged};
 use super::copy::{self, Written, write_small};
 use super::fs::StickFs;
 use super::generations::{BoxFolder, Denied, Generation, Survey, survey};
@@ -14,7 +15,7 @@ use crate::model::{ArtifactFacts, ArtifactName, BackupId, Manifest, ManifestFile
 use crate::policy::space::{self, Held};
 
 /// Room for folders that grow and for the small files, in steps of the file system's room.
-const SPARE_UNITS: u64 = 10;
+const SPARE_UNITS: u64 = 11;
 
 /// A finished backup that is to go onto a stick.
 #[derive(Clone, Copy)]
@@ -74,9 +75,29 @@ pub fn publish(fs: &mut dyn StickFs, outgoing: &Outgoing, rules: &PublishRules, 
     let repaired = repair(fs, run)?;
     let mut published = Published { repaired, bytes: outgoing.manifest.size(), ..Published::default() };
     let found = survey(fs, &Denied::new())?;
-    if !is_there(&found, outgoing, rules)? {
-        let names = names(fs, &found, outgoing.manifest)?;
-        let result = prepare(fs, &found, outgoing, rules, &names, &mut published, run);
+    let result = put(fs, &found, outgoing, rules, &mut published, run);
+    let freed = published.freed.iter().map(|(id, _)| id.clone()).collect();
+    let earlier = Earlier { found: &found, new: outgoing.manifest, freed };
+    match result.and_then(|()| confirm(fs, outgoing.manifest_bytes, &earlier, run)) {
+        Ok(files) => Ok(Published { files, ..published }),
+        // Who does not keep the new one may have spoiled the others.
+        Err(error) if error.kind() == Kind::Damaged => Err(name_damaged(fs, &earlier, error, run)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Everything that is written for the backup.
+fn put(
+    fs: &mut dyn StickFs,
+    found: &Survey,
+    outgoing: &Outgoing,
+    rules: &PublishRules,
+    published: &mut Published,
+    run: &Run,
+) -> Result<()> {
+    if !is_there(found, outgoing, rules)? {
+        let names = names(fs, found, outgoing.manifest)?;
+        let result = prepare(fs, found, outgoing, rules, &names, published, run);
         if let Err(error) = result {
             // As after a yank, only at once. The first error counts; what cannot be tidied now is tidied next time.
             let cancel = crate::model::Cancel::default();
@@ -86,15 +107,10 @@ pub fn publish(fs: &mut dyn StickFs, outgoing: &Outgoing, rules: &PublishRules, 
         let decided = survey(fs, &Denied::new())?;
         settle(fs, &decided, &mut Vec::new())?;
     }
-    thin(fs, outgoing.manifest, rules, &mut published)?;
+    thin(fs, outgoing.manifest, rules, published)?;
     let found = survey(fs, &Denied::new())?;
     sums::refresh(fs, &found, run)?;
-    fs.sync()?;
-    let own = found.generations().find(|own| is_same(own, outgoing.manifest));
-    let own = own.filter(|own| own.is_complete() && own.bytes == outgoing.manifest_bytes);
-    let own = own.ok_or_else(|| Error::new(Kind::Damaged, "the stick lost the backup while it was put in order"))?;
-    published.files = own.pieces().map(|piece| piece.path.clone()).collect();
-    Ok(published)
+    fs.sync()
 }
 
 /// The room that a backup takes on this stick, in bytes.
@@ -147,10 +163,6 @@ fn is_there(found: &Survey, outgoing: &Outgoing, rules: &PublishRules) -> Result
     }
 }
 
-fn is_same(held: &Generation, manifest: &Manifest) -> bool {
-    held.manifest.id == manifest.id && held.manifest.box_id == manifest.box_id
-}
-
 /// The names the artifacts get in the root. This box's own files there move away first, so they do not stand in the way.
 fn names(fs: &mut dyn StickFs, found: &Survey, manifest: &Manifest) -> Result<Vec<ArtifactName>> {
     let own: Vec<_> = found
@@ -172,6 +184,7 @@ fn prepare(
     let manifest = outgoing.manifest;
     make_room(fs, found, outgoing, rules, published)?;
     fs.make_dir(layout::HOME)?;
+    fs.begin_note(layout::NOTE)?;
     fs.make_dir(&layout::box_dir(&manifest.box_name))?;
     introduce(fs, manifest, rules)?;
     let part_of = |name: &ArtifactName, ending: &str| layout::root_part(&format!("{name}{ending}"), &manifest.id);
@@ -194,6 +207,15 @@ fn prepare(
         done += artifact.size;
     }
     run.end(Stage::ReadBack);
+    let largest = pairs().zip(&written).max_by_key(|((artifact, _), _)| artifact.size);
+    if let Some(((_, name), written)) = largest
+        && let Some(last) = written.last()
+        && fs.is_shown_twice(&part_of(name, &last.ending))?
+    {
+        return Err(Error::new(Kind::Damaged, "the stick shows at a second place what was written once").help(
+            "it is a fake with less room than it claims; use another stick, and do not rely on the files on this one",
+        ));
+    }
 
     let path = layout::manifest(&manifest.box_name, &manifest.id);
     let seal = ManifestFile::seal(outgoing.manifest_bytes, layout::split(&path).1);

@@ -15,6 +15,10 @@ use crate::model::{ArtifactName, BackupId, FileName, Run};
 /// Brings the stick into the state in which publishing leaves it; tells what was done, one line each.
 pub fn repair(fs: &mut dyn StickFs, run: &Run) -> Result<Vec<String>> {
     let mut done = Vec::new();
+    let lost = fs.give_back(layout::NOTE)?;
+    if lost > 0 {
+        done.push(format!("freed {lost} bytes that an interrupted run had lost"));
+    }
     unshare(fs, &mut done)?;
     undo(fs, &mut done)?;
     let mut denied = Denied::new();

@@ -107,6 +107,31 @@ fn entry(slot: &[u8], long: Option<String>, slots: Vec<u64>) -> Option<Found> {
     })
 }
 
+/// What a slot says of clusters, whatever its name is.
+pub(super) enum Slot {
+    /// No slot from here on is in use.
+    End,
+    /// It says nothing: free, a piece of a long name, or the way up.
+    Other,
+    /// Something begins with a cluster, or with none when that is 0.
+    Begins { start: u32, is_dir: bool },
+}
+
+/// Reads what a slot says of clusters.
+pub(super) fn start(slot: &[u8]) -> Slot {
+    match slot[0] {
+        0 => Slot::End,
+        DELETED => Slot::Other,
+        _ if slot[..11] == *b".          " || slot[..11] == *b"..         " => Slot::Other,
+        _ if slot[11] & 0x3f == LONG => Slot::Other,
+        _ => {
+            let half = |at: usize| u32::from(u16::from_le_bytes([slot[at], slot[at + 1]]));
+            let is_dir = slot[11] & FOLDER != 0 && slot[11] & LABEL == 0;
+            Slot::Begins { start: half(20) << 16 | half(26), is_dir }
+        }
+    }
+}
+
 fn short_name(slot: &[u8]) -> String {
     // Bits 3 and 4 of byte 12: name or ending in lower case, which spares Windows and Linux a long name.
     let text = |bytes: &[u8], lower: bool| -> String {

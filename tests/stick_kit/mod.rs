@@ -17,6 +17,7 @@ use tillstick::stick::Volume;
 use tillstick::stick::folder::open_folder;
 use tillstick::stick::fs::StickFs;
 use tillstick::stick::image::open_volume;
+use tillstick::stick::layout::NOTE;
 use tillstick::stick::publish::{Outgoing, PublishRules, Published, publish};
 
 /// Just above the least that FAT32 can be with one sector to a cluster.
@@ -237,10 +238,11 @@ impl Stick {
         self.files(&[])
     }
 
+    /// All hidden files but the note, which always is.
     pub fn hidden(&self) -> Vec<String> {
         let seen = self.in_sight();
         let mut all = self.files(&["-a"]);
-        all.retain(|path| !seen.contains(path));
+        all.retain(|path| !seen.contains(path) && path != NOTE);
         if self.volume.is_none() {
             all = seen.into_iter().filter(|path| path.ends_with(".part")).collect();
         }
