@@ -87,6 +87,29 @@ fn a_stick_that_is_too_full_exits_3_and_the_backup_is_made() {
 }
 
 #[test]
+fn a_stick_that_spoiled_an_earlier_backup_counts_for_nothing_and_the_backup_is_named() {
+    let (site, stick) = (Box::new(), Stick::fat32(STICK));
+    let first = site.run(&["backup", "--json", "--stick", stick.text()]).exits(0).json();
+    let id = first["id"].as_str().unwrap();
+    site.run(&["backup", "--stick", stick.text()]).exits(0);
+    let place = format!("TILLSTICK/kasse-1/backups/{id}/004711_kasse.sql.gz");
+    let content = stick.read(&place);
+    let mut image = fs::read(&stick.path).unwrap();
+    // Of files that begin alike, the first to be written lies first.
+    let at = (0..image.len()).step_by(512).find(|at| image[*at..].starts_with(&content[..512])).unwrap();
+    image[at + 300] ^= 1;
+    fs::write(&stick.path, image).unwrap();
+    assert_ne!(stick.read(&place), content);
+
+    let ran =
+        site.run(&["backup", "--stick", stick.text()]).exits(3).says(&["the stick is NOT safe", "use another stick"]);
+    assert!(ran.err.contains(id), "{}", ran.err);
+    let listed = site.run(&["list", "--json"]).exits(0).json();
+    let copies = listed.as_array().unwrap().iter().flat_map(|backup| backup["copies"].as_array().unwrap());
+    assert_eq!(copies.count(), 0, "{listed}");
+}
+
+#[test]
 fn a_folder_that_is_no_stick_is_written_only_when_somebody_says_so() {
     let site = Box::new();
     let folder = site.path("folder");
