@@ -11,17 +11,36 @@ use crate::error::{Context, Error, Kind, Result};
 /// Puts `bytes` into `path`, all or nothing, with the permission bits `mode`; durable once it returned.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let part = part_of(path);
-    let result = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    })();
+    let result = write_part(&part, bytes, mode).and_then(|()| fs::rename(&part, path));
     if result.is_err() {
         let _ = fs::remove_file(&part);
     }
     result.context(|| format!("cannot write {path:?}"))?;
     sync_parent(path)
+}
+
+/// Puts `bytes` into the new file `path` as [`write`] does; `false`, and nothing is changed, when something is there.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
+    let part = part_of(path);
+    let written = write_part(&part, bytes, mode).and_then(|()| match fs::hard_link(&part, path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // This file system has no second names.
+        Err(_) if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {
+            fs::rename(&part, path).map(|()| true)
+        }
+        Err(error) => Err(error),
+    });
+    let _ = fs::remove_file(&part);
+    let written = written.context(|| format!("cannot write {path:?}"))?;
+    sync_parent(path)?;
+    Ok(written)
+}
+
+fn write_part(part: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(part)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// The temporary name beside `path`: the name with `.part` after it.
@@ -80,5 +99,15 @@ mod tests {
         assert!(write(&path, b"new", 0o600).is_err());
         assert_eq!(read(&path, 10).unwrap(), b"old");
         assert!(read(&path, 2).is_err());
+    }
+
+    #[test]
+    fn a_new_file_takes_nobodys_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("box-id");
+        assert!(write_new(&path, b"first", 0o600).unwrap());
+        assert!(!write_new(&path, b"second", 0o600).unwrap());
+        assert_eq!(read(&path, 10).unwrap(), b"first");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -68,8 +68,7 @@ pub fn to_stick(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result
 
 fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String, Published)> {
     let (mut fs, medium) = at.open_for_writing(site)?;
-    let manifest = stored.manifest()?;
-    let bytes = stored.manifest_bytes()?;
+    let (manifest, bytes) = stored.manifest_with_bytes()?;
     let outgoing = Outgoing { dir: stored.dir(), manifest: &manifest, manifest_bytes: &bytes, signature: None };
     let rules = PublishRules {
         keep: site.config.sticks.keep,

@@ -31,19 +31,19 @@ impl Stored {
         &self.dir
     }
 
-    /// The manifest's bytes, exactly as they are on disk.
-    pub fn manifest_bytes(&self) -> Result<Vec<u8>> {
-        durable::read(&self.dir.join(MANIFEST), MANIFEST_MAX)
-    }
-
     /// What the backup consists of.
     pub fn manifest(&self) -> Result<Manifest> {
-        let manifest =
-            Manifest::parse(&self.manifest_bytes()?).context(|| format!("the backup {} is damaged", self.id))?;
+        Ok(self.manifest_with_bytes()?.0)
+    }
+
+    /// What the backup consists of, and the very bytes that said so.
+    pub fn manifest_with_bytes(&self) -> Result<(Manifest, Vec<u8>)> {
+        let bytes = durable::read(&self.dir.join(MANIFEST), MANIFEST_MAX)?;
+        let manifest = Manifest::parse(&bytes).context(|| format!("the backup {} is damaged", self.id))?;
         if manifest.id != self.id {
             return Err(Error::new(Kind::Damaged, format!("{:?} holds the manifest of {}", self.dir, manifest.id)));
         }
-        Ok(manifest)
+        Ok((manifest, bytes))
     }
 
     /// Where an artifact lies.
