@@ -43,6 +43,16 @@ fn write_part(part: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Whether anything has the name `path`. Unlike `Path::exists`, a folder that cannot be looked into is an error: what
+/// was taken for absent would be overwritten.
+pub fn is_there(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).context(|| format!("cannot tell whether {path:?} exists")),
+    }
+}
+
 /// The temporary name beside `path`: the name with `.part` after it.
 pub fn part_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().map(OsString::from).unwrap_or_default();

@@ -93,8 +93,10 @@ pub fn in_place(chosen: &mut Chosen, database: &Path, label: &str, run: &Run) ->
     let place = sqlite::Place::of(database)?;
     place.refuse_if_in_use()?;
     let loaded = load(chosen, place.new_path(), run)?;
-    let set_aside = place.swap(label)?;
-    Ok(Report { database: database.to_owned(), set_aside, rows: rows(&loaded, chosen), warnings: loaded.warnings })
+    let swapped = place.swap(label)?;
+    let rows = rows(&loaded, chosen);
+    let warnings = [loaded.warnings, swapped.warnings].concat();
+    Ok(Report { database: database.to_owned(), set_aside: swapped.aside, rows, warnings })
 }
 
 /// The rows of the tables that were backed up: a search index over one of them is counted with it, not again.
