@@ -60,6 +60,17 @@ pub fn part_of(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Removes what a [`write`] to `path` that died has left, if anything.
+pub fn remove_part(path: &Path) -> Result<()> {
+    let part = part_of(path);
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).context(|| format!("cannot remove {part:?}, left by a run that died"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes the folder's entries durable: created, renamed and removed names.
 pub fn sync_dir(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|dir| dir.sync_all()).context(|| format!("cannot sync the folder {dir:?}"))

@@ -42,6 +42,11 @@ pub(super) fn forget(dir: &Path, store: &str, medium: &str) -> Result<()> {
     write(dir, &without(dir, store, medium))
 }
 
+/// Removes what a run that died while it wrote has left.
+pub(super) fn sweep(dir: &Path) -> Result<()> {
+    durable::remove_part(&dir.join(COPIES))
+}
+
 fn without(dir: &Path, store: &str, medium: &str) -> Vec<CopyRecord> {
     let mut copies = read(dir);
     copies.retain(|known| known.store != store || known.medium != medium);

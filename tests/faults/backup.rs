@@ -1,6 +1,6 @@
 //! A backup, to the primary and to a stick, struck at every system call.
 
-use crate::shop::{Shop, errors, speaks_well};
+use crate::shop::{Shop, errors, kill, speaks_well};
 use crate::strace::{Call, Fault};
 use crate::kit::Ran;
 
@@ -41,7 +41,12 @@ fn a_stick_or_a_disk_that_vanishes_during_a_backup_costs_nothing_that_was_there(
     let backup = || shop.backup();
     let faults = |call: &Call| {
         let on_stick = call.path.ends_with("stick.img");
-        vec![if on_stick { Fault::FileGone("ENODEV") } else { Fault::AllGone("EIO") }]
+        match on_stick {
+            true => vec![Fault::FileGone("ENODEV")],
+            // Each thread is counted alone.
+            false if call.is_by_main => vec![Fault::AllGone("EIO")],
+            false => vec![],
+        }
     };
     shop.strike_all(&backup, &faults, &|what, ran| judge(&shop, what, &ran));
 }
@@ -50,5 +55,5 @@ fn a_stick_or_a_disk_that_vanishes_during_a_backup_costs_nothing_that_was_there(
 fn killed_anywhere_a_backup_leaves_nothing_that_looks_finished_and_the_next_one_succeeds() {
     let shop = Shop::new();
     let backup = || shop.backup();
-    shop.strike_all(&backup, &|_: &Call| vec![Fault::Kills], &|what, ran| judge(&shop, what, &ran));
+    shop.strike_all(&backup, &kill, &|what, ran| judge(&shop, what, &ran));
 }

@@ -1,7 +1,8 @@
 //! Lets every system call of the real program fail in turn, and kills it before each, while it backs up, restores and
 //! recovers; asserted is what a user would see. `strace` does it: the program and its SQLite are what is delivered.
 //!
-//! Plain `cargo test` strikes each kind of call on each kind of file once; `TILLSTICK_PROOF=full` strikes every call.
+//! Beside a change one call of each kind on each kind of file is struck, in one way; `make test-proofs` strikes every
+//! call in every way.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 #[path = "../cli/kit.rs"]
@@ -11,8 +12,12 @@ mod kit;
 #[allow(dead_code, reason = "these tests make a smaller till of their own")]
 mod till;
 
+#[path = "../proof/mod.rs"]
+mod proof;
+
 mod shop;
 mod strace;
 
 mod backup;
+mod recover;
 mod restore;

@@ -4,11 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use crate::kit::{Ran, names, ran, tool_command};
-use crate::shop::{Shop, errors, speaks_well};
-use crate::strace::{Call, Fault};
+use crate::shop::{Shop, errors, kill, speaks_well};
+use crate::strace::Call;
 
 /// What the till had sold when the backup was made, and has sold now: the clerk and the number of the last receipt.
 pub(crate) const THEN: &str = "301 Søren";
+/// The same of the second backup.
+pub(crate) const THEN_LATER: &str = "302 Søren";
 const NOW: &str = "301 Zoë";
 
 /// The last receipt in a database that SQLite finds whole.
@@ -76,7 +78,7 @@ fn whatever_fails_during_a_restore_in_place_the_old_database_is_never_lost() {
 fn killed_anywhere_a_restore_in_place_leaves_the_old_database_or_the_new_one() {
     let shop = Shop::new();
     let restore = || shop.command(&in_place(&shop));
-    shop.strike_all(&restore, &|_: &Call| vec![Fault::Kills], &|what, ran| judge_in_place(&shop, what, &ran));
+    shop.strike_all(&restore, &kill, &|what, ran| judge_in_place(&shop, what, &ran));
 }
 
 /// After a restore into a new file that was struck: there is none, or it is whole.
@@ -104,6 +106,6 @@ fn whatever_fails_during_a_restore_into_a_new_file_there_is_none_or_a_whole_one(
     let target = shop.path("look.db");
     let args = ["restore", &shop.ids[0], "--source", "kasse", "--into", target.to_str().unwrap()];
     let restore = || shop.command(&args);
-    let faults = |call: &Call| [errors(call), vec![Fault::Kills]].concat();
+    let faults = |call: &Call| [errors(call), kill(call)].concat();
     shop.strike_all(&restore, &faults, &|what, ran| judge_into(&shop, what, &ran));
 }

@@ -9,7 +9,8 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::kit::{MIB, Ran, names, ran, scratch, sql, tillstick, tool};
-use crate::strace::{Call, Fault, Program};
+use crate::proof;
+use crate::strace::{Call, Fault, Program, first_of_each};
 
 /// A till whose last sale is in its write-ahead log, and a stock without one.
 const TILL: &str = "PRAGMA journal_mode = WAL;
@@ -21,10 +22,8 @@ const STOCK: &str = "CREATE TABLE products(name TEXT PRIMARY KEY, stock INTEGER)
     INSERT INTO products VALUES('Müsli', 7), ('Käse', 3), ('O''Brien', 1);";
 const LAST_SALE: &str = ".dbconfig no_ckpt_on_close on\nINSERT INTO receipts VALUES(301, 'Zoë', 250);\n";
 
-/// Whether every call is struck, not one of each kind.
-pub(crate) fn proof_is_full() -> bool {
-    std::env::var("TILLSTICK_PROOF").is_ok_and(|value| value == "full")
-}
+/// How many strikes there are in each test beside a change.
+const SAMPLE: usize = 24;
 
 /// Every file below a folder with its content.
 pub(crate) type Tree = BTreeMap<PathBuf, Vec<u8>>;
@@ -102,6 +101,13 @@ impl Shop {
         self.path("stick.img")
     }
 
+    /// Makes a change that a strike finds, and that [`reset`](Self::reset) brings back.
+    pub(crate) fn change(&self, change: &dyn Fn(&Self)) {
+        change(self);
+        fs::remove_dir_all(self.template()).unwrap();
+        tool("cp", &["-a", self.place().to_str().unwrap(), self.template().to_str().unwrap()]);
+    }
+
     /// Puts everything back as it was.
     pub(crate) fn reset(&self) {
         fs::remove_dir_all(self.place()).unwrap();
@@ -133,10 +139,9 @@ impl Shop {
         let log = self.dir.path().join("log");
         let place = self.place();
         let program = Program { command, below: &place, known: &self.ids, log: &log };
-        let calls = program.calls();
         let (mut struck, mut wrong, mut missed) = (0, 0, Vec::new());
-        for call in calls {
-            for fault in faults(&call) {
+        for (call, faults) in self.chosen(program.calls(), faults) {
+            for fault in faults {
                 self.reset();
                 let what = format!("{fault:?} at {call}");
                 match program.strike(&call, fault) {
@@ -154,6 +159,28 @@ impl Shop {
         eprintln!("{struck} strikes");
         // A name that nobody could know before, or a folder that another process changed.
         assert!(missed.len() * 20 <= struck, "of {struck} strikes these met nothing: {missed:#?}");
+    }
+
+    /// What is struck, and how: see the head of this test. A call of a kind that came before is struck in one way, and
+    /// killed at where that makes a difference.
+    fn chosen(&self, calls: Vec<Call>, faults: &dyn Fn(&Call) -> Vec<Fault>) -> Vec<(Call, Vec<Fault>)> {
+        let one_way = |n: usize, faults: Vec<Fault>| vec![faults[n % faults.len()]];
+        let first = first_of_each(&calls, &self.ids);
+        let all = calls.into_iter().zip(first).map(|(call, first)| (faults(&call), call, first));
+        let all = all.filter(|(faults, ..)| !faults.is_empty());
+        if proof::is_full() {
+            let ways = |(n, (faults, call, first)): (usize, (Vec<Fault>, Call, bool))| {
+                let kills = faults.contains(&Fault::Kills).then_some(Fault::Kills);
+                let some = if first { faults } else { one_way(n, faults) };
+                let missing = kills.filter(|kill| !some.contains(kill));
+                (call, some.into_iter().chain(missing).collect())
+            };
+            return all.enumerate().map(ways).collect();
+        }
+        let kinds: Vec<(Vec<Fault>, Call, bool)> = all.filter(|(.., first)| *first).collect();
+        let step = kinds.len().div_ceil(SAMPLE);
+        let sample = kinds.into_iter().enumerate().step_by(step);
+        sample.map(|(n, (faults, call, _))| (call, one_way(n, faults))).collect()
     }
 
     /// The ids of what looks like a finished backup in the primary, oldest first.
@@ -249,6 +276,11 @@ pub(crate) fn errors(call: &Call) -> Vec<Fault> {
     faults
 }
 
+/// Death where it makes a difference.
+pub(crate) fn kill(call: &Call) -> Vec<Fault> {
+    if call.changes() { vec![Fault::Kills] } else { Vec::new() }
+}
+
 /// A failure says in the house's words what could not be done to what; a success or a failure never panics.
 #[track_caller]
 pub(crate) fn speaks_well(what: &str, ran: &Ran) {
@@ -257,7 +289,7 @@ pub(crate) fn speaks_well(what: &str, ran: &Ran) {
         return;
     }
     let lines: Vec<&str> = ran.err.lines().collect();
-    let known = ["error: ", " -> ", " help: ", "warning: "];
+    let known = ["error: ", " -> ", " help: ", "warning: ", "[WARN "];
     if ran.code == Some(2) {
         // Mistakes in a configuration are told file by file.
         assert!(ran.err.contains("tillstick.toml: ") || ran.err.contains("conf.d: "), "{what}: {}", ran.err);

@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) arguments: String,
     /// Whether the path was opened as a folder by an earlier call.
     pub(crate) is_on_a_folder: bool,
+    /// Whether the program's first thread makes it.
+    pub(crate) is_by_main: bool,
     /// Whether `path` is absolute and the same in every run, so that `strace` can watch it alone.
     fixed: bool,
     /// The calls of this thread up to this one: on this file when it is `fixed`, else all.
@@ -75,6 +77,12 @@ impl Call {
         names.contains(&&*self.name) && !self.arguments.contains("AT_EMPTY_PATH")
     }
 
+    /// Whether it may change what is on a disk: dying before any other call is dying before the next of these.
+    pub(crate) fn changes(&self) -> bool {
+        let others = ["unlink", "unlinkat", "rmdir", "fchmod", "chmod", "fchmodat", "chown", "fchown", "fchownat"];
+        self.needs_room() || others.contains(&&*self.name)
+    }
+
     /// Whether it moves bytes.
     pub(crate) fn moves_bytes(&self) -> bool {
         ["read", "pread64", "write", "pwrite64"].contains(&&*self.name)
@@ -102,8 +110,9 @@ impl Program<'_> {
         let log = std::fs::read_to_string(self.log).unwrap();
         let below = self.below.to_str().unwrap();
         let (mut counts, mut calls) = (BTreeMap::<(String, String), Counts>::new(), Vec::new());
-        let mut folders = BTreeSet::new();
+        let (mut folders, mut main) = (BTreeSet::new(), None);
         for (thread, name, arguments) in log.lines().filter_map(parse) {
+            let is_by_main = *main.get_or_insert_with(|| thread.clone()) == thread;
             let (path, is_relative) = path_of(&name, &arguments);
             let mut count = |on: &str| {
                 let counts = counts.entry((thread.clone(), on.to_owned())).or_default();
@@ -121,7 +130,7 @@ impl Program<'_> {
             let is_on_a_folder = folders.contains(&path);
             let fixed = !is_relative && self.is_fixed(&path);
             let counts = if fixed { on_path } else { counts_of_all.clone() };
-            calls.push(Call { name, path, arguments, is_on_a_folder, fixed, counts, counts_of_all });
+            calls.push(Call { name, path, arguments, is_on_a_folder, is_by_main, fixed, counts, counts_of_all });
         }
         assert!(!calls.is_empty(), "no call was seen: is ptrace allowed here? {log}");
         calls
@@ -131,7 +140,7 @@ impl Program<'_> {
     pub(crate) fn strike(&self, call: &Call, fault: Fault) -> Option<Ran> {
         let nth = call.counts[&call.name];
         let once = |what: String| vec![format!("inject={}:{what}:when={nth}", call.name)];
-        let from_here = |counts: &Counts, error: &str| {
+        let from_here = |counts: &Counts, error: &str| -> Vec<String> {
             let names = CALLS.split(',').map(|name| name.trim_start_matches('?'));
             let first = |name| counts.get(name).copied().unwrap_or_default() + usize::from(name != call.name);
             names.map(|name| format!("inject=?{name}:error={error}:when={}+", first(name))).collect()
@@ -141,7 +150,11 @@ impl Program<'_> {
             Fault::DoesNothing => once("retval=0".to_owned()),
             Fault::Kills => once("signal=KILL".to_owned()),
             Fault::FileGone(error) => from_here(&call.counts, error),
-            Fault::AllGone(error) => from_here(&call.counts_of_all, error),
+            // What it has to say must come through, and the debug build asks of every descriptor whether it is open.
+            Fault::AllGone(error) => from_here(&call.counts_of_all, error)
+                .into_iter()
+                .filter(|injection| !["write:", "fcntl:", "close:"].iter().any(|name| injection[8..].starts_with(name)))
+                .collect(),
         };
         let trace = match fault {
             Fault::FileGone(_) | Fault::AllGone(_) => format!("trace={CALLS}"),
@@ -208,17 +221,17 @@ fn path_of(name: &str, arguments: &str) -> (String, bool) {
     }
 }
 
-/// One call of each kind: the same name on the same kind of file.
-pub(crate) fn one_of_each(calls: Vec<Call>, known: &[String]) -> Vec<Call> {
+/// Tells of each call whether it is the first of its kind: of its name on its kind of file.
+pub(crate) fn first_of_each(calls: &[Call], known: &[String]) -> Vec<bool> {
     let mut seen = BTreeSet::new();
     let kind = |call: &Call| {
         let parts = call.path.split('/').map(|part| match part {
             part if part.starts_with("snapshot-") => "snapshot",
             part if known.iter().any(|id| part == id) => "earlier",
-            part if part.starts_with(|c: char| c.is_ascii_digit()) && part.contains("T") => "new",
+            part if part.starts_with(|c: char| c.is_ascii_digit()) && part.contains('T') => "new",
             part => part,
         });
         (call.name.clone(), parts.collect::<Vec<_>>().join("/"))
     };
-    calls.into_iter().filter(|call| seen.insert(kind(call))).collect()
+    calls.iter().map(|call| seen.insert(kind(call))).collect()
 }
