@@ -22,19 +22,30 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 /// Puts `bytes` into the new file `path` as [`write`] does; `false`, and nothing is changed, when something is there.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
     let part = part_of(path);
-    let written = write_part(&part, bytes, mode).and_then(|()| match fs::hard_link(&part, path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        // This file system has no second names.
-        Err(_) if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {
-            fs::rename(&part, path).map(|()| true)
-        }
-        Err(error) => Err(error),
-    });
-    let _ = fs::remove_file(&part);
+    let written = write_part(&part, bytes, mode).and_then(|()| rename_new(&part, path));
+    if !matches!(written, Ok(true)) {
+        let _ = fs::remove_file(&part);
+    }
     let written = written.context(|| format!("cannot write {path:?}"))?;
     sync_parent(path)?;
     Ok(written)
+}
+
+/// Renames `from` to `to`, which must not be there: `false`, and nothing is changed, when it is. Not yet durable.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<bool> {
+    match fs::hard_link(from, to) {
+        Ok(()) => {
+            // A second name that stays is swept like any unfinished file.
+            let _ = fs::remove_file(from);
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // This file system has no second names.
+        Err(_) if fs::symlink_metadata(to).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {
+            fs::rename(from, to).map(|()| true)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn write_part(part: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {

@@ -76,6 +76,7 @@ pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report>
     let lock = site.primary.lock("backup")?;
     site.primary.sweep(&lock)?;
     drill::sweep(site.primary.dir());
+    site.sweep()?;
     let (stored, mut report) = make(site, &lock, newest_elsewhere.as_ref(), run)?;
     if let Some(stick) = stick {
         report.copies.push(copy::to_stick(site, &stored, stick, run)?);

@@ -42,6 +42,11 @@ impl Site {
         Ok(open_source(source, spool))
     }
 
+    /// Removes what a start that died while it wrote the box's id has left.
+    pub(super) fn sweep(&self) -> Result<()> {
+        durable::remove_part(&box_id_path(&self.config.state))
+    }
+
     /// The file name of a source's artifact.
     pub fn artifact_name(&self, source: &FileName) -> ArtifactName {
         ArtifactName::sql(&self.config.customer, source)

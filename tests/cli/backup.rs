@@ -79,7 +79,11 @@ fn what_lies_on_the_stick_is_read_with_ordinary_tools_alone() {
 fn a_stick_that_is_too_full_exits_3_and_the_backup_is_made() {
     let (site, stick) = (Box::new(), Stick::fat32(STICK));
     stick.put("FILM.MKV", &vec![7; (STICK - 2 * MIB) as usize]);
-    site.run(&["backup", "--stick", stick.text(), "--quiet"]).exits(3).says(&["the stick", "is NOT safe", stick.text()]);
+    site.run(&["backup", "--stick", stick.text(), "--quiet"]).exits(3).says(&[
+        "the stick",
+        "is NOT safe",
+        stick.text(),
+    ]);
     assert_eq!(site.ids().len(), 1);
     site.run(&["check"]).exits(0);
     assert_eq!(stick.complaints(), [""; 0]);

@@ -1,11 +1,11 @@
 //! A backup, to the primary and to a stick, struck at every system call.
 
+use crate::kit::Ran;
 use crate::shop::{Shop, errors, kill, speaks_well};
 use crate::strace::{Call, Fault};
-use crate::kit::Ran;
 
 /// After a backup that was struck: no false success, nothing lost, and the next one is as good as any.
-fn judge(shop: &Shop, what: &str, ran: &Ran) {
+pub(crate) fn judge(shop: &Shop, what: &str, ran: &Ran) {
     if ran.code.is_some() {
         speaks_well(what, ran);
     }

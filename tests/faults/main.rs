@@ -21,3 +21,4 @@ mod strace;
 mod backup;
 mod recover;
 mod restore;
+mod room;

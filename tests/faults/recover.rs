@@ -11,7 +11,7 @@ use crate::strace::Call;
 const FILES: [&str; 4] = ["kasse.db", "lager.db", "state/box-id", "tillstick.toml"];
 
 /// The shop burnt down: all that is left is the stick.
-fn burn_down(shop: &Shop) {
+pub(crate) fn burn_down(shop: &Shop) {
     for name in FILES.iter().chain(&["kasse.db-wal", "kasse.db-shm"]) {
         let _ = fs::remove_file(shop.path(name));
     }
@@ -21,7 +21,7 @@ fn burn_down(shop: &Shop) {
 /// After a recovery that was struck: what it says it brought back is whole, what failed leaves nothing, and the next one
 /// brings everything back.
 #[track_caller]
-fn judge(shop: &Shop, box_id: &[u8], what: &str, ran: &Ran) {
+pub(crate) fn judge(shop: &Shop, box_id: &[u8], what: &str, ran: &Ran) {
     let there = FILES.map(|name| shop.path(name).exists());
     match ran.code {
         Some(0) => assert_eq!(there, [true; 4], "{what}: {}", ran.out),
@@ -40,7 +40,7 @@ fn judge(shop: &Shop, box_id: &[u8], what: &str, ran: &Ran) {
     shop.next_backup_succeeds(what);
 }
 
-fn recovery(shop: &Shop) -> std::process::Command {
+pub(crate) fn recovery(shop: &Shop) -> std::process::Command {
     let mut command = tillstick(&["recover", shop.stick().to_str().unwrap(), "--yes", "--quiet"]);
     command.arg("--config").arg(shop.path("tillstick.toml"));
     command

@@ -29,14 +29,14 @@ fn aside(shop: &Shop) -> Vec<String> {
     names(&shop.path("")).into_iter().filter(|name| name.contains(".before-")).collect()
 }
 
-fn in_place(shop: &Shop) -> [&str; 6] {
+pub(crate) fn in_place(shop: &Shop) -> [&str; 6] {
     ["restore", &shop.ids[0], "--source", "kasse", "--in-place", "--yes"]
 }
 
 /// After a restore in place that was struck: the old database or the new one is at its place, whole, and the old one is
 /// never lost.
 #[track_caller]
-fn judge_in_place(shop: &Shop, what: &str, ran: &Ran) {
+pub(crate) fn judge_in_place(shop: &Shop, what: &str, ran: &Ran) {
     if ran.code.is_some() {
         speaks_well(what, ran);
     }
@@ -79,6 +79,29 @@ fn killed_anywhere_a_restore_in_place_leaves_the_old_database_or_the_new_one() {
     let shop = Shop::new();
     let restore = || shop.command(&in_place(&shop));
     shop.strike_all(&restore, &kill, &|what, ran| judge_in_place(&shop, what, &ran));
+}
+
+#[test]
+fn killed_anywhere_a_restore_keeps_a_database_that_cannot_be_opened_with_its_log() {
+    let shop = Shop::new();
+    let old = b"no database any more".to_vec();
+    shop.change(&|shop| fs::write(shop.path("kasse.db"), &old).unwrap());
+    let log = fs::read(shop.path("kasse.db-wal")).unwrap();
+    let is_kept = || {
+        let read = |name: String| fs::read(shop.path(&name)).ok();
+        let is_old =
+            |name: &String| read(name.clone()) == Some(old.clone()) && read(format!("{name}-wal")) == Some(log.clone());
+        aside(&shop).iter().chain(&["kasse.db".to_owned()]).any(is_old)
+    };
+    let restore = || shop.command(&in_place(&shop));
+    shop.strike_all(&restore, &kill, &|what, _| {
+        assert!(is_kept(), "{what}: neither name has the database and its log");
+        let again = shop.run(&in_place(&shop));
+        assert_eq!(again.code, Some(0), "{what}: the next restore says {}", again.err);
+        assert!(is_kept(), "{what}: the next restore lost it");
+        assert_eq!(last_receipt(what, &shop.path("kasse.db")), THEN, "{what}");
+        shop.is_swept(what);
+    });
 }
 
 /// After a restore into a new file that was struck: there is none, or it is whole.

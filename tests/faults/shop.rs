@@ -23,7 +23,7 @@ const STOCK: &str = "CREATE TABLE products(name TEXT PRIMARY KEY, stock INTEGER)
 const LAST_SALE: &str = ".dbconfig no_ckpt_on_close on\nINSERT INTO receipts VALUES(301, 'Zoë', 250);\n";
 
 /// How many strikes there are in each test beside a change.
-const SAMPLE: usize = 24;
+const SAMPLE: usize = 40;
 
 /// Every file below a folder with its content.
 pub(crate) type Tree = BTreeMap<PathBuf, Vec<u8>>;
@@ -193,7 +193,8 @@ impl Shop {
     pub(crate) fn is_swept(&self, what: &str) {
         let primary: Vec<String> = names(&self.primary()).into_iter().filter(|name| name != ".lock").collect();
         assert_eq!(primary, self.finished(), "{what}");
-        let rest = |name: &String| name.contains(".part") || name.contains("snapshot-") || name.contains("tillstick-new");
+        let rest =
+            |name: &String| name.contains(".part") || name.contains("snapshot-") || name.contains("tillstick-new");
         let rests: Vec<PathBuf> =
             tree(&self.place()).into_keys().filter(|path| rest(&path.display().to_string())).collect();
         assert!(rests.is_empty(), "{what}: {rests:?}");
@@ -202,7 +203,13 @@ impl Shop {
     /// Every earlier backup in the primary is what it was, to the byte.
     #[track_caller]
     pub(crate) fn earlier_are_whole(&self, what: &str) {
-        let now = tree(&self.primary());
+        self.holds_the_earlier(&self.primary(), what);
+    }
+
+    /// The same of a primary that is somewhere else.
+    #[track_caller]
+    pub(crate) fn holds_the_earlier(&self, primary: &Path, what: &str) {
+        let now = tree(primary);
         for (path, bytes) in &self.before {
             // Where copies are may be forgotten or learnt, and the lock says who had it last.
             if !path.ends_with("copies.json") && !path.ends_with(".lock") {

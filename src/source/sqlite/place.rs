@@ -78,9 +78,7 @@ impl Place {
             self.refuse_if_in_use()?;
         }
         let old = Old { database: &self.database, aside: self.free_name(label)? };
-        let moved = old.keep().and_then(|()| {
-            fs::rename(&self.new, &self.database).context(|| format!("cannot put the new {:?} in place", self.database))
-        });
+        let moved = old.keep(is_there).and_then(|()| self.move_in(is_there));
         if let Err(error) = moved {
             old.give_back();
             return Err(error);
@@ -90,11 +88,26 @@ impl Place {
             format!("the new {:?} is in place and the old one is {aside:?}, but a power cut may undo it", self.database)
         })?;
         for log in SIDECARS.map(|suffix| beside(&aside, suffix)) {
-            if !is_there && durable::is_there(&log)? {
+            // What cannot be told now changes nothing of what is done.
+            if !is_there && matches!(durable::is_there(&log), Ok(true)) {
                 warnings.push(format!("a log that had no database was set aside as {log:?}"));
             }
         }
         Ok(Swapped { aside: is_there.then_some(aside), warnings })
+    }
+
+    /// Where none is known to be, none is replaced.
+    fn move_in(&self, replaces: bool) -> Result<()> {
+        let renamed = if replaces {
+            fs::rename(&self.new, &self.database).map(|()| true)
+        } else {
+            durable::rename_new(&self.new, &self.database)
+        };
+        match renamed.context(|| format!("cannot put the new {:?} in place", self.database))? {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Busy, format!("{:?} has appeared during the restore", self.database))
+                .help("stop the program that made it and start the restore again")),
+        }
     }
 
     /// Folds the log into the old database. One that cannot be opened any more is told in a warning.
@@ -182,20 +195,27 @@ struct Old<'p> {
 
 impl Old<'_> {
     /// Gives all of it second names, and takes its own name off what would meddle with the new database.
-    fn keep(&self) -> Result<()> {
-        let mut sidecars = Vec::new();
-        for suffix in [""].iter().chain(&SIDECARS) {
+    fn keep(&self, has_database: bool) -> Result<()> {
+        let link = |suffix: &str| {
             let (own, kept) = self.names(suffix);
+            fs::hard_link(&own, &kept).context(|| format!("cannot keep {own:?} as {kept:?}"))
+        };
+        if has_database {
+            link("")?;
+        }
+        let mut logs = Vec::new();
+        for suffix in SIDECARS {
+            let (own, _) = self.names(suffix);
             if durable::is_there(&own)? {
-                fs::hard_link(&own, &kept).context(|| format!("cannot keep {own:?} as {kept:?}"))?;
-                sidecars.extend((!suffix.is_empty()).then_some(own));
+                link(suffix)?;
+                logs.push(own);
             }
         }
         durable::sync_parent(&self.aside)?;
-        for own in &sidecars {
+        for own in &logs {
             fs::remove_file(own).context(|| format!("cannot take the name {own:?} off the old database's log"))?;
         }
-        if sidecars.is_empty() { Ok(()) } else { durable::sync_parent(self.database) }
+        if logs.is_empty() { Ok(()) } else { durable::sync_parent(self.database) }
     }
 
     /// Takes the second names away from what has its own name again. The database comes last: as long as a log is left
@@ -315,6 +335,50 @@ mod tests {
         assert_eq!(value(&aside), "old");
         assert_eq!(aside, dir.path().join("copy.db.before-20261122T200002Z"));
         assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o640);
+    }
+
+    /// A database that SQLite cannot open, with a log, and a new one to take its place.
+    fn beyond_repair(dir: &Path) -> (PathBuf, Place) {
+        let path = dir.join("kasse.db");
+        fs::write(&path, b"no database any more").unwrap();
+        fs::write(beside(&path, "-wal"), b"its log").unwrap();
+        let place = Place::of(&path).unwrap();
+        drop(database(place.new_path(), "new"));
+        (path, place)
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_opened_is_set_aside_with_its_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, place) = beyond_repair(dir.path());
+        let swapped = place.swap("20261122T200002Z").unwrap();
+        assert_eq!(swapped.warnings.len(), 1, "{:?}", swapped.warnings);
+        let aside = swapped.aside.unwrap();
+        assert_eq!(fs::read(&aside).unwrap(), b"no database any more");
+        assert_eq!(fs::read(beside(&aside, "-wal")).unwrap(), b"its log");
+        assert_eq!(value(&path), "new");
+    }
+
+    #[test]
+    fn what_a_restore_left_that_died_between_the_two_names_is_undone_by_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, place) = beyond_repair(dir.path());
+        let left = beside(&path, ".before-20261121T200002Z");
+        Old { database: &path, aside: left.clone() }.keep(true).unwrap();
+        assert!(!beside(&path, "-wal").exists());
+        let aside = place.swap("20261122T200002Z").unwrap().aside.unwrap();
+        assert!(!left.exists() && !beside(&left, "-wal").exists());
+        assert_eq!(fs::read(beside(&aside, "-wal")).unwrap(), b"its log");
+    }
+
+    #[test]
+    fn an_old_log_without_its_database_never_meets_the_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, place) = beyond_repair(dir.path());
+        fs::remove_file(&path).unwrap();
+        let swapped = place.swap("20261122T200002Z").unwrap();
+        assert_eq!((swapped.aside, swapped.warnings.len()), (None, 1));
+        assert_eq!(value(&path), "new");
     }
 
     #[test]
