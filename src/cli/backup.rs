@@ -25,8 +25,13 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let lang = site.config.lang;
     context.screen.result(&report, |report| lines(report, lang))?;
     if !context.screen.is_json() {
-        let failed = lang.pick("Der Stick ist NICHT sicher", "the stick is NOT safe", "la memoria NO es segura");
-        for error in report.copies.iter().filter_map(|copy| copy.error.as_ref()) {
+        for (copy, error) in report.copies.iter().filter_map(|copy| Some((copy, copy.error.as_ref()?))) {
+            let medium = &copy.medium;
+            let failed = match lang {
+                Lang::De => format!("der Stick {medium:?} ist NICHT sicher"),
+                Lang::En => format!("the stick {medium:?} is NOT safe"),
+                Lang::Es => format!("la memoria {medium:?} NO es segura"),
+            };
             context.screen.complain(&format!("error: {failed}: {error}"));
         }
     }

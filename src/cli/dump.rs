@@ -105,10 +105,10 @@ fn to_file(context: &Context, args: &Args, options: pack::Options) -> Result<Exi
 }
 
 /// Whether a file begins as a SQLite database does. No connection to it is open yet.
-fn is_sqlite(path: &Path) -> bool {
+fn is_sqlite(path: &Path) -> io::Result<bool> {
     let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut head));
-    read.is_ok() && head == b"SQLite format 3\0"
+    File::open(path)?.take(16).read_to_end(&mut head)?;
+    Ok(head == b"SQLite format 3\0")
 }
 
 /// The output under its temporary name, gone unless it is published.
@@ -121,7 +121,7 @@ impl Part {
                 return Err(Error::new(Kind::Usage, format!("{output:?} is there and is not a plain file"))
                     .help("name a file, or write to stdout with `-o -`"));
             }
-            Ok(_) if is_sqlite(output) => {
+            Ok(_) if is_sqlite(output).context(|| format!("cannot tell what {output:?} is"))? => {
                 return Err(Error::new(Kind::Usage, format!("{output:?} is a database, which a dump would replace"))
                     .help("name another file"));
             }

@@ -36,7 +36,7 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     let target = args.output.unwrap_or_else(|| context.config.clone());
     let to_stdout = target == Path::new("-");
-    if !to_stdout && !args.force && target.exists() {
+    if !to_stdout && !args.force && durable::is_there(&target)? {
         return Err(Error::new(Kind::Usage, format!("{target:?} is there already"))
             .help("edit it, or say --force to replace it"));
     }

@@ -42,7 +42,8 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     let at = StickAt { path: args.stick, plain_folder: args.plain_folder };
-    let plan = recover::plan(&at, args.box_name.as_deref(), args.id.as_ref(), args.into.as_deref(), &context.config)?;
+    let (name, into, config) = (args.box_name.as_deref(), args.into.as_deref(), &context.config);
+    let plan = recover::plan(&at, name, args.id.as_ref(), into, config, &context.run())?;
     for line in describe(&plan) {
         match args.yes {
             true => context.screen.note(&line),
@@ -86,7 +87,8 @@ fn describe(plan: &Plan) -> Vec<String> {
     );
     for (facts, path) in &plan.databases {
         let rows: u64 = facts.facts.tables.iter().map(|table| table.rows).sum();
-        lines.push(format!("database     {}: {} rows -> {path:?}", facts.name, say::count(rows)));
+        let there = if plan.recovered.contains(path) { " (there already, and equal)" } else { "" };
+        lines.push(format!("database     {}: {} rows -> {path:?}{there}", facts.name, say::count(rows)));
     }
     lines.push(format!("config       -> {:?}", plan.config_path));
     lines

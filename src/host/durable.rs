@@ -11,12 +11,7 @@ use crate::error::{Context, Error, Kind, Result};
 /// Puts `bytes` into `path`, all or nothing, with the permission bits `mode`; durable once it returned.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let part = part_of(path);
-    let result = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    })();
+    let result = write_part(&part, bytes, mode).and_then(|()| fs::rename(&part, path));
     if result.is_err() {
         let _ = fs::remove_file(&part);
     }
@@ -24,11 +19,67 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     sync_parent(path)
 }
 
+/// Puts `bytes` into the new file `path` as [`write`] does; `false`, and nothing is changed, when something is there.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
+    let part = part_of(path);
+    let written = write_part(&part, bytes, mode).and_then(|()| rename_new(&part, path));
+    if !matches!(written, Ok(true)) {
+        let _ = fs::remove_file(&part);
+    }
+    let written = written.context(|| format!("cannot write {path:?}"))?;
+    sync_parent(path)?;
+    Ok(written)
+}
+
+/// Renames `from` to `to`, which must not be there: `false`, and nothing is changed, when it is. Not yet durable.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<bool> {
+    match fs::hard_link(from, to) {
+        Ok(()) => {
+            // A second name that stays is swept like any unfinished file.
+            let _ = fs::remove_file(from);
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // This file system has no second names.
+        Err(_) if fs::symlink_metadata(to).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {
+            fs::rename(from, to).map(|()| true)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn write_part(part: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(part)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Whether anything has the name `path`. Unlike `Path::exists`, a folder that cannot be looked into is an error: what
+/// was taken for absent would be overwritten.
+pub fn is_there(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).context(|| format!("cannot tell whether {path:?} exists")),
+    }
+}
+
 /// The temporary name beside `path`: the name with `.part` after it.
 pub fn part_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().map(OsString::from).unwrap_or_default();
     name.push(".part");
     path.with_file_name(name)
+}
+
+/// Removes what a [`write`] to `path` that died has left, if anything.
+pub fn remove_part(path: &Path) -> Result<()> {
+    let part = part_of(path);
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).context(|| format!("cannot remove {part:?}, left by a run that died"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes the folder's entries durable: created, renamed and removed names.
@@ -80,5 +131,15 @@ mod tests {
         assert!(write(&path, b"new", 0o600).is_err());
         assert_eq!(read(&path, 10).unwrap(), b"old");
         assert!(read(&path, 2).is_err());
+    }
+
+    #[test]
+    fn a_new_file_takes_nobodys_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("box-id");
+        assert!(write_new(&path, b"first", 0o600).unwrap());
+        assert!(!write_new(&path, b"second", 0o600).unwrap());
+        assert_eq!(read(&path, 10).unwrap(), b"first");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! Who else has a file open: through `/proc` what we may see, and the file's locks for the rest.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -22,12 +23,21 @@ pub struct Holder {
 ///
 /// Another user's open files are visible to root alone; a lock on the file is visible to everybody who may open it.
 pub fn holder_of(paths: &[&Path]) -> Result<Option<Holder>> {
-    let files: Vec<(u64, u64)> =
-        paths.iter().filter_map(|path| fs::metadata(path).ok()).map(|meta| (meta.dev(), meta.ino())).collect();
+    let (mut there, mut files) = (Vec::new(), Vec::new());
+    for path in paths {
+        match fs::metadata(path) {
+            Ok(meta) => {
+                there.push(*path);
+                files.push((meta.dev(), meta.ino()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).context(|| format!("cannot tell who uses {path:?}")),
+        }
+    }
     if let Some(pid) = opened_by(&files) {
         return Ok(Some(holder(pid)));
     }
-    for path in paths.iter().filter(|path| path.exists()) {
+    for path in there {
         if let Some(pid) = locked_by(path)? {
             return Ok(Some(holder(pid)));
         }

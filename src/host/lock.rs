@@ -1,17 +1,15 @@
 //! A lock that one process holds and that dies with it; the second one is told who the first is.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsRawFd;
 use std::path::Path;
-
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::{Context, Error, Kind, Result};
 
 /// Held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held, not read")] Flock<File>);
+pub struct Lock(#[allow(dead_code, reason = "held, not read")] File);
 
 impl Lock {
     /// Takes the lock file at `path` without waiting. `doing` tells a later comer what the holder is at.
@@ -25,21 +23,36 @@ impl Lock {
             .context(|| format!("cannot open the lock {path:?}"))?;
         let mut holder = String::new();
         let _ = (&mut file).take(200).read_to_string(&mut holder);
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(mut lock) => {
+        match lock(&file) {
+            Ok(()) => {
                 let note = format!("pid {}, {doing}", std::process::id());
-                lock.set_len(0)
-                    .and_then(|()| lock.rewind())
-                    .and_then(|()| lock.write_all(note.as_bytes()))
+                file.set_len(0)
+                    .and_then(|()| file.rewind())
+                    .and_then(|()| file.write_all(note.as_bytes()))
                     .context(|| format!("cannot write the lock {path:?}"))?;
-                Ok(Self(lock))
+                Ok(Self(file))
             }
-            Err((_, Errno::EWOULDBLOCK)) => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let who = if holder.is_empty() { "another process".to_owned() } else { format!("{:?}", holder.trim()) };
                 Err(Error::new(Kind::Busy, format!("{path:?} is held by {who}"))
                     .help("wait until it has finished; only one backup or restore runs at a time"))
             }
-            Err((_, errno)) => Err(errno).context(|| format!("cannot lock {path:?}")),
+            Err(error) => Err(error).context(|| format!("cannot lock {path:?}")),
+        }
+    }
+}
+
+/// Closing the file gives the lock back; to unlock it before (as `nix::fcntl::Flock` does, which panics when that
+/// fails) would only be one more thing to go wrong.
+fn lock(file: &File) -> io::Result<()> {
+    loop {
+        // SAFETY: the descriptor is open for as long as `file` is borrowed.
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
         }
     }
 }

@@ -18,7 +18,8 @@ extern "C" fn on_signal(signal: libc::c_int) {
     }
 }
 
-/// From now on SIGINT, SIGTERM and SIGHUP set `cancel`, and a closed pipe is an error instead of a death.
+/// From now on SIGINT, SIGTERM and SIGHUP set `cancel`, and a closed pipe or a file that has reached the size allowed to
+/// it (`ulimit -f`) is an error instead of a death.
 pub fn cancel_on_signals(cancel: &Cancel) -> Result<()> {
     let _ = CANCEL.set(cancel.clone());
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::SA_RESTART, SigSet::empty());
@@ -26,6 +27,9 @@ pub fn cancel_on_signals(cancel: &Cancel) -> Result<()> {
         // SAFETY: the handler only stores to atomics.
         unsafe { sigaction(signal, &action) }.context(|| format!("cannot watch for {signal}"))?;
     }
+    let ignored = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no handler is installed.
+    unsafe { sigaction(Signal::SIGXFSZ, &ignored) }.context(|| "cannot ignore SIGXFSZ".into())?;
     Ok(())
 }
 

@@ -87,6 +87,7 @@ fn make_and_copy(site: &Site, lock: &Lock, stick: Option<&StickAt>, record: &mut
     }
     site.primary.sweep(lock)?;
     drill::sweep(site.primary.dir());
+    site.sweep()?;
     let (stored, mut report) = make(site, lock, newest_elsewhere.as_ref(), record, run)?;
     record.is_about(&report.id);
     if let Some(stick) = stick {

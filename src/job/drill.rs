@@ -49,6 +49,27 @@ pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, scratch: &P
         .context(|| format!("`{}` cannot be restored", facts.name))?;
     run.end(Stage::Load);
 
+    compare(&database, facts, run)
+}
+
+/// Whether the database at `path` is what the artifact holds, to the last value. Temporary copies go beside it.
+pub(super) fn holds(path: &Path, facts: &ArtifactFacts, run: &Run) -> Result<bool> {
+    let spool = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let database = Sqlite {
+        path: path.to_owned(),
+        spool: spool.to_owned(),
+        lock_wait: Duration::ZERO,
+        locked_pass: Duration::MAX,
+    };
+    match compare(&database, facts, run) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == Kind::Cancelled => Err(error),
+        // It may be another database, one that is in use, or none at all.
+        Err(_) => Ok(false),
+    }
+}
+
+fn compare(database: &Sqlite, facts: &ArtifactFacts, run: &Run) -> Result<()> {
     run.begin(Stage::Compare, facts.name.as_str(), facts.text.size);
     let mut content = ContentHash::default();
     let found = database.dump(&mut content, &Run { monitor: &Quiet, cancel: run.cancel })?;

@@ -10,7 +10,7 @@ use super::StickAt;
 use super::artifact::{Checked, verify};
 use super::record::recorded;
 use super::stick::Identity;
-use super::{Site, site};
+use super::{Site, drill, site};
 use crate::config::{self, Config, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
@@ -30,6 +30,8 @@ pub struct Plan {
     pub config_path: PathBuf,
     /// Where each database goes.
     pub databases: Vec<(ArtifactFacts, PathBuf)>,
+    /// Which of them are there already, equal to the last value: a recovery that died made them.
+    pub recovered: Vec<PathBuf>,
     /// Newer backups that are not complete.
     pub passed_over: Vec<BackupId>,
     /// The box that comes back; `None` when everything goes into one folder, just to look at it.
@@ -74,6 +76,7 @@ pub fn plan(
     id: Option<&BackupId>,
     into: Option<&Path>,
     config_path: &Path,
+    run: &Run,
 ) -> Result<Plan> {
     let (mut fs, stick) = at.open_for_reading()?;
     let wanted = |stored: &Stored| {
@@ -119,17 +122,30 @@ pub fn plan(
         databases.push((facts.clone(), path));
     }
     let config_path = into.map_or_else(|| config_path.to_owned(), |dir| dir.join("tillstick.toml"));
-    refuse_existing(databases.iter().map(|(_, path)| path).chain([&config_path]))?;
+    let recovered = refuse_existing(&databases, &config_path, run)?;
     let fingerprint = fingerprint(&stored.bytes);
     let becomes = into.is_none().then_some(known);
-    Ok(Plan { fs, stick, stored, config_path, databases, passed_over, becomes, fingerprint })
+    Ok(Plan { fs, stick, stored, config_path, databases, recovered, passed_over, becomes, fingerprint })
 }
 
-/// A box that has something does not know nothing: nothing is ever overwritten by a recovery.
-fn refuse_existing<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
-    let there: Vec<String> = paths.filter(|path| path.exists()).map(|path| format!("{path:?}")).collect();
+/// A box that has something does not know nothing: nothing is ever overwritten by a recovery. Gives the databases that
+/// an earlier recovery of this very backup brought back before it died.
+fn refuse_existing(databases: &[(ArtifactFacts, PathBuf)], config: &Path, run: &Run) -> Result<Vec<PathBuf>> {
+    let (mut recovered, mut there) = (Vec::new(), Vec::new());
+    for (facts, path) in databases {
+        if durable::is_there(path)? {
+            if drill::holds(path, facts, run)? {
+                recovered.push(path.clone());
+            } else {
+                there.push(format!("{path:?}"));
+            }
+        }
+    }
+    if durable::is_there(config)? {
+        there.push(format!("{config:?}"));
+    }
     if there.is_empty() {
-        return Ok(());
+        return Ok(recovered);
     }
     Err(Error::new(Kind::Refused, format!("a recovery overwrites nothing, and these are there: {}", there.join(", ")))
         .help("recover into an empty folder with --into, or use `tillstick restore` on a box that is set up"))
@@ -142,19 +158,21 @@ fn fingerprint(manifest: &[u8]) -> String {
 }
 
 /// Does what was planned: every artifact is verified first, then loaded, and the configuration comes last. When it fails,
-/// what it made is taken away again, so that a second try finds what the first one found.
+/// what it made is taken away again, so that a second try finds what the first one found; when it dies, the next one goes
+/// on from there.
 pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
     let started = Timestamp::now();
     let mut report = Report {
         id: plan.stored.manifest.id.clone(),
-        databases: Vec::new(),
+        databases: plan.databases.iter().map(|(_, path)| path.clone()).collect(),
         config: plan.config_path.clone(),
-        rows: 0,
+        rows: plan.stored.manifest.rows(),
         warnings: if plan.stored.sealed { Vec::new() } else { vec![ManifestFile::unsealed(&plan.stored.manifest.id)] },
     };
-    let done = load_all(&mut plan, &mut report, run).and_then(|()| set_up(&plan, &mut report));
+    let mut made = Vec::new();
+    let done = load_all(&mut plan, &mut report, &mut made, run).and_then(|()| set_up(&plan, &mut report, &mut made));
     if let Err(error) = done {
-        for path in &report.databases {
+        for path in made {
             // The first error counts; the next try will name what is still in its way.
             let _ = std::fs::remove_file(path);
         }
@@ -168,11 +186,13 @@ pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
     Ok(report)
 }
 
-fn load_all(plan: &mut Plan, report: &mut Report, run: &Run) -> Result<()> {
-    for (facts, _) in &plan.databases {
+fn load_all(plan: &mut Plan, report: &mut Report, made: &mut Vec<PathBuf>, run: &Run) -> Result<()> {
+    let missing = |path: &PathBuf| !plan.recovered.contains(path);
+    let missing: Vec<_> = plan.databases.iter().filter(|(_, path)| missing(path)).collect();
+    for (facts, _) in &missing {
         verify(open_artifact(plan.fs.as_mut(), &plan.stored, &facts.name)?, facts, run)?;
     }
-    for (facts, path) in &plan.databases {
+    for (facts, path) in missing {
         make_parent(path)?;
         run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
         let reader = open_artifact(plan.fs.as_mut(), &plan.stored, &facts.name)?;
@@ -181,34 +201,35 @@ fn load_all(plan: &mut Plan, report: &mut Report, run: &Run) -> Result<()> {
         let loaded = sqlite::load(&mut Unpacker::new(Checked::new(reader, facts)), path, &options, run)
             .context(|| format!("cannot recover {path:?}"))?;
         run.end(Stage::Load);
-        report.rows += facts.facts.tables.iter().map(|table| table.rows).sum::<u64>();
         report.warnings.extend(loaded.warnings);
-        report.databases.push(path.clone());
+        made.push(path.clone());
     }
     Ok(())
 }
 
-fn set_up(plan: &Plan, report: &mut Report) -> Result<()> {
-    make_parent(&plan.config_path)?;
-    let text = plan.stored.manifest.config.as_deref().unwrap_or_default();
-    durable::write(&plan.config_path, text.as_bytes(), 0o640)?;
-    match &plan.becomes {
-        Some(config) => become_the_box(&config.state, &plan.stored.manifest, report),
-        None => Ok(()),
+/// The configuration comes last: a box that has it is recovered.
+fn set_up(plan: &Plan, report: &mut Report, made: &mut Vec<PathBuf>) -> Result<()> {
+    if let Some(config) = &plan.becomes {
+        become_the_box(&config.state, &plan.stored.manifest, report, made)?;
     }
+    make_parent(&plan.config_path)?;
+    made.push(plan.config_path.clone());
+    let text = plan.stored.manifest.config.as_deref().unwrap_or_default();
+    durable::write(&plan.config_path, text.as_bytes(), 0o640)
 }
 
 /// The recovered box goes on as the one that was lost, so that its sticks go on being its own.
-fn become_the_box(state: &Path, manifest: &Manifest, report: &mut Report) -> Result<()> {
-    if site::take_box_id(state, &manifest.box_id)? {
-        return Ok(());
+fn become_the_box(state: &Path, manifest: &Manifest, report: &mut Report, made: &mut Vec<PathBuf>) -> Result<()> {
+    let path = site::box_id_path(state);
+    if !durable::is_there(&path)? {
+        made.push(path.clone());
     }
-    report.warnings.push(format!(
-        "this box had an id of its own before; to go on as box {} put {} into {:?}",
-        manifest.box_name,
-        manifest.box_id,
-        site::box_id_path(state)
-    ));
+    if !site::take_box_id(state, &manifest.box_id)? {
+        let (name, id) = (&manifest.box_name, &manifest.box_id);
+        report
+            .warnings
+            .push(format!("this box had an id of its own before; to go on as box {name} put {id} into {path:?}"));
+    }
     Ok(())
 }
 

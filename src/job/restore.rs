@@ -104,7 +104,7 @@ pub fn into(site: Option<&Site>, chosen: &mut Chosen, target: &Path, run: &Run) 
 /// Restores into the place of `database`: the new one is complete and checked before the old one is set aside, and the
 /// old one stays where it is, whole and working, when anything fails.
 pub fn in_place(site: &Site, chosen: &mut Chosen, database: &Path, label: &str, run: &Run) -> Result<Report> {
-    let (loaded, set_aside) = recorded(Some(site), RunKind::Restore, run, |record| {
+    let (loaded, swapped) = recorded(Some(site), RunKind::Restore, run, |record| {
         let _lock = site.primary.lock("restore")?;
         record.begin();
         let place = sqlite::Place::of(database)?;
@@ -112,7 +112,9 @@ pub fn in_place(site: &Site, chosen: &mut Chosen, database: &Path, label: &str, 
         let loaded = load_and_prove(chosen, place.new_path(), record, run)?;
         Ok((loaded, place.swap(label)?))
     })?;
-    Ok(Report { database: database.to_owned(), set_aside, rows: rows(&loaded, chosen), warnings: loaded.warnings })
+    let rows = rows(&loaded, chosen);
+    let warnings = [loaded.warnings, swapped.warnings].concat();
+    Ok(Report { database: database.to_owned(), set_aside: swapped.aside, rows, warnings })
 }
 
 /// The rows of the tables that were backed up: a search index over one of them is counted with it, not again.

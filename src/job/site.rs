@@ -48,6 +48,11 @@ impl Site {
         Ok(open_source(source, spool))
     }
 
+    /// Removes what a start that died while it wrote the box's id has left.
+    pub(super) fn sweep(&self) -> Result<()> {
+        durable::remove_part(&box_id_path(&self.config.state))
+    }
+
     /// The file name of a source's artifact.
     pub fn artifact_name(&self, source: &FileName) -> ArtifactName {
         ArtifactName::sql(&self.config.customer, source)
@@ -73,12 +78,8 @@ pub(super) fn box_id_path(state: &Path) -> PathBuf {
 /// Gives a box that has no id yet this one; tells whether it has it now.
 pub(super) fn take_box_id(state: &Path, id: &str) -> Result<bool> {
     let path = box_id_path(state);
-    if path.exists() {
-        return Ok(box_id(state)? == id);
-    }
     make_state(state)?;
-    durable::write(&path, format!("{id}\n").as_bytes(), 0o600)?;
-    Ok(true)
+    Ok(durable::write_new(&path, format!("{id}\n").as_bytes(), 0o600)? || read_box_id(&path)? == id)
 }
 
 fn make_state(state: &Path) -> Result<()> {
@@ -87,21 +88,27 @@ fn make_state(state: &Path) -> Result<()> {
 
 fn box_id(state: &Path) -> Result<String> {
     let path = box_id_path(state);
-    match durable::read(&path, 100) {
-        Ok(bytes) => {
-            let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-            if text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Ok(text.to_ascii_lowercase());
-            }
-            Err(Error::new(Kind::Damaged, format!("{path:?} does not hold the 32 hex digits of this box's id"))
-                .help("put the id back from a manifest on a stick of this box (`box_id`), or remove the file to become a new box"))
-        }
+    match read_box_id(&path) {
         Err(error) if error.kind() == Kind::Missing => {
             make_state(state)?;
             let id: String = entropy::bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
-            durable::write(&path, format!("{id}\n").as_bytes(), 0o600)?;
-            Ok(id)
+            // One that is there after all stays: with another id the box would be a stranger to its own sticks.
+            match durable::write_new(&path, format!("{id}\n").as_bytes(), 0o600)? {
+                true => Ok(id),
+                false => read_box_id(&path),
+            }
         }
-        Err(error) => Err(error),
+        known => known,
     }
+}
+
+fn read_box_id(path: &Path) -> Result<String> {
+    let bytes = durable::read(path, 100)?;
+    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    if text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(Error::new(Kind::Damaged, format!("{path:?} does not hold the 32 hex digits of this box's id")).help(
+        "put the id back from a manifest on a stick of this box (`box_id`), or remove the file to become a new box",
+    ))
 }

@@ -47,6 +47,11 @@ pub(super) fn forget(dir: &Path, store: &str, medium: &str) -> Result<()> {
     if rest.len() == read(dir).len() { Ok(()) } else { write(dir, &rest) }
 }
 
+/// Removes what a run that died while it wrote has left.
+pub(super) fn sweep(dir: &Path) -> Result<()> {
+    durable::remove_part(&dir.join(COPIES))
+}
+
 fn without(dir: &Path, store: &str, medium: &str) -> Vec<CopyRecord> {
     let mut copies = read(dir);
     copies.retain(|known| known.store != store || known.medium != medium);

@@ -1,5 +1,6 @@
 //! A backup in the making: every file synced, the manifest last, one rename makes it a backup.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -63,6 +64,7 @@ impl Draft {
 
     /// Makes it a backup.
     pub fn finish(mut self, manifest: &Manifest) -> Result<Stored> {
+        self.remove_strangers(manifest)?;
         let bytes = manifest.to_bytes();
         durable::write(&self.dir.join(SHA256SUMS), super::sums(manifest, Some(&bytes)).as_bytes(), 0o600)?;
         durable::write(&self.dir.join(MANIFEST), &bytes, 0o600)?;
@@ -71,6 +73,21 @@ impl Draft {
         durable::rename(&self.dir, &dir)?;
         self.finished = true;
         Ok(Stored::new(dir, self.id.clone()))
+    }
+
+    /// A temporary copy whose maker could not remove it would lie in the backup for good.
+    fn remove_strangers(&self, manifest: &Manifest) -> Result<()> {
+        let is_known = |name: &OsStr| {
+            let mut names = manifest.artifacts.iter().map(|artifact| artifact.name.as_str());
+            name.to_str().is_some_and(|name| names.any(|known| name.starts_with(known)))
+        };
+        for entry in fs::read_dir(&self.dir).context(|| format!("cannot look into {:?}", self.dir))? {
+            let entry = entry.context(|| format!("cannot look into {:?}", self.dir))?;
+            if !is_known(&entry.file_name()) {
+                fs::remove_file(entry.path()).context(|| format!("cannot remove {:?}", entry.path()))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -78,6 +78,9 @@ impl Primary {
     pub fn sweep(&self, _held: &Lock) -> Result<Vec<String>> {
         let mut swept = Vec::new();
         for name in self.names()? {
+            if name.parse::<BackupId>().is_ok() {
+                copies::sweep(&self.dir.join(&name))?;
+            }
             let unfinished = name.strip_suffix(PART).is_some_and(|id| id.parse::<BackupId>().is_ok());
             if unfinished {
                 fs::remove_dir_all(self.dir.join(&name)).context(|| format!("cannot remove the unfinished {name}"))?;

@@ -196,7 +196,7 @@ fn ctrl_c_while_the_stick_is_written_exits_130_and_says_that_the_backup_is_made(
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
     let last = lines.last().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{last}");
-    assert!(last.contains("is made, and not copied"), "{last}");
+    assert!(last.contains("is made, and its copy to"), "{last}");
     assert_eq!(site.ids().len(), 1);
     all_is_well(&site, &stick);
 }

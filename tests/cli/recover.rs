@@ -36,7 +36,7 @@ fn without_into_everything_goes_where_it_was() {
     let (site, stick) = (Box::new(), Stick::fat32(STICK));
     site.run(&["backup", "--stick", stick.text()]).exits(0);
     let count = receipts(&site.database());
-    site.run(&["recover", stick.text(), "--yes"]).exits(1).says(&["kasse.db", "tillstick.toml"]);
+    site.run(&["recover", stick.text(), "--yes"]).exits(1).says(&["overwrites nothing", "tillstick.toml"]);
     fs::remove_file(site.database()).unwrap();
     fs::remove_file(site.config()).unwrap();
     site.run(&["recover", stick.text(), "--yes"]).exits(0);

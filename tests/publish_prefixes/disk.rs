@@ -20,6 +20,9 @@ pub const SIZE: u64 = VOLUME_KIB * 1024;
 pub const SECTOR: usize = 512;
 pub const BLOCK: usize = 4096;
 
+/// A piece of the medium; none where nothing was ever written.
+type Page = Option<Arc<Vec<u8>>>;
+
 /// What `fsck.fat` says of a stick that was pulled out once, and in its last line.
 const MARKS: [&str; 10] = [
     "boot sector and its backup",
@@ -85,7 +88,7 @@ impl Disk {
     /// The blocks in which two disks may differ: those that they do not share.
     pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = usize> + 'a {
         let pairs = self.blocks.iter().zip(&other.blocks).enumerate();
-        let shared = |(one, other): (&Option<Arc<Vec<u8>>>, &Option<Arc<Vec<u8>>>)| match (one, other) {
+        let shared = |(one, other): (&Page, &Page)| match (one, other) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (one, other) => one.is_none() && other.is_none(),
         };

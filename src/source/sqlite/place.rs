@@ -2,10 +2,12 @@
 //!
 //! The old database is first made whole in itself (its write-ahead log or hot journal is folded in by SQLite), then gets
 //! a second name by a hard link, and one rename puts the new one in its place: at no instant is there no database, and
-//! never can an old log be taken for the new database's.
+//! never can an old log be taken for the new database's. What fails on the way is undone; what a death left of it is
+//! undone by the next restore.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,8 +34,8 @@ impl Place {
     /// The place at `database`. Links are followed: the file itself is replaced, not the link to it.
     pub fn of(database: &Path) -> Result<Self> {
         let database = match fs::canonicalize(database) {
-            Ok(path) => path,
-            Err(_) => database.to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => database.to_owned(),
+            found => found.context(|| format!("cannot find {database:?}"))?,
         };
         let new = beside(&database, ".tillstick-new");
         let place = Self { database, new };
@@ -61,66 +63,182 @@ impl Place {
         }
     }
 
-    /// Puts the new database in place. Gives the name that the old one has now, `<name>.before-<label>`.
-    pub fn swap(self, label: &str) -> Result<Option<PathBuf>> {
-        if !self.database.exists() {
-            durable::rename(&self.new, &self.database)?;
-            return Ok(None);
+    /// Puts the new database in place. The old one, if any, is `<name>.before-<label>` then.
+    ///
+    /// When it fails, the old one is where it was, as it was; unless the error names it under its new name: then both
+    /// have taken their places, and only a power cut might still undo that.
+    pub fn swap(self, label: &str) -> Result<Swapped> {
+        self.refuse_if_in_use()?;
+        self.undo_interrupted()?;
+        let is_there = durable::is_there(&self.database)?;
+        let mut warnings = Vec::new();
+        if is_there {
+            self.keep_owner_and_mode()?;
+            warnings.extend(self.make_old_whole()?);
+            self.refuse_if_in_use()?;
         }
-        self.refuse_if_in_use()?;
-        self.keep_owner_and_mode()?;
-        let aside = self.free_name(label);
-        self.make_old_whole(&aside)?;
-        self.refuse_if_in_use()?;
-        fs::hard_link(&self.database, &aside).context(|| format!("cannot keep the old database as {aside:?}"))?;
-        durable::sync_parent(&aside)?;
-        durable::rename(&self.new, &self.database)?;
-        Ok(Some(aside))
+        let old = Old { database: &self.database, aside: self.free_name(label)? };
+        let moved = old.keep(is_there).and_then(|()| self.move_in(is_there));
+        if let Err(error) = moved {
+            old.give_back();
+            return Err(error);
+        }
+        let Old { aside, .. } = old;
+        durable::sync_parent(&self.database).context(|| {
+            format!("the new {:?} is in place and the old one is {aside:?}, but a power cut may undo it", self.database)
+        })?;
+        for log in SIDECARS.map(|suffix| beside(&aside, suffix)) {
+            // What cannot be told now changes nothing of what is done.
+            if !is_there && matches!(durable::is_there(&log), Ok(true)) {
+                warnings.push(format!("a log that had no database was set aside as {log:?}"));
+            }
+        }
+        Ok(Swapped { aside: is_there.then_some(aside), warnings })
     }
 
-    /// Folds the log into the old database. One that cannot be opened any more keeps its sidecars under its new name.
-    fn make_old_whole(&self, aside: &Path) -> Result<()> {
-        match fold(&self.database) {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err(Error::new(Kind::Busy, format!("{:?} is still being used", self.database))
-                    .help("stop the program that uses the database and start the restore again"));
-            }
-            Err(why) => log::warn!("the old database {:?} is set aside as it is: {why}", self.database),
+    /// Where none is known to be, none is replaced.
+    fn move_in(&self, replaces: bool) -> Result<()> {
+        let renamed = if replaces {
+            fs::rename(&self.new, &self.database).map(|()| true)
+        } else {
+            durable::rename_new(&self.new, &self.database)
+        };
+        match renamed.context(|| format!("cannot put the new {:?} in place", self.database))? {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Busy, format!("{:?} has appeared during the restore", self.database))
+                .help("stop the program that made it and start the restore again")),
         }
-        for suffix in SIDECARS {
-            let sidecar = beside(&self.database, suffix);
-            if sidecar.exists() {
-                durable::rename(&sidecar, &beside(aside, suffix))?;
+    }
+
+    /// Folds the log into the old database. One that cannot be opened any more is told in a warning.
+    fn make_old_whole(&self) -> Result<Option<String>> {
+        match fold(&self.database) {
+            Ok(true) => Ok(None),
+            Ok(false) => Err(Error::new(Kind::Busy, format!("{:?} is still being used", self.database))
+                .help("stop the program that uses the database and start the restore again")),
+            Err(why) => {
+                Ok(Some(format!("the old database {:?} is set aside as it is, with its log: {why}", self.database)))
             }
+        }
+    }
+
+    /// A restore that died between the two names left the database of today with a second one: no copy, and with a log
+    /// of its own a trap.
+    fn undo_interrupted(&self) -> Result<()> {
+        let look = || -> io::Result<Vec<PathBuf>> {
+            let start = beside(&self.database, ".before-");
+            let Some(start) = start.file_name() else { return Ok(Vec::new()) };
+            let mut found = Vec::new();
+            for entry in fs::read_dir(folder_of(&self.database))? {
+                let path = entry?.path();
+                let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+                if name.starts_with(start.as_encoded_bytes()) && is_same_file(&path, &self.database)? {
+                    found.push(path);
+                }
+            }
+            Ok(found)
+        };
+        for aside in look().context(|| format!("cannot look for what a restore of {:?} left", self.database))? {
+            Old { database: &self.database, aside }.give_back();
         }
         Ok(())
     }
 
     fn keep_owner_and_mode(&self) -> Result<()> {
         let old = fs::metadata(&self.database).context(|| format!("cannot look at {:?}", self.database))?;
-        let set = || -> std::io::Result<()> {
+        let set = || -> io::Result<()> {
             let new = fs::metadata(&self.new)?;
             if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
                 chown(&self.new, Some(old.uid()), Some(old.gid()))?;
             }
-            fs::set_permissions(&self.new, fs::Permissions::from_mode(old.mode() & 0o7777))
+            fs::set_permissions(&self.new, fs::Permissions::from_mode(old.mode() & 0o7777))?;
+            File::open(&self.new)?.sync_all()
         };
         set().context(|| format!("cannot give {:?} the owner and mode of the old database", self.new))
     }
 
-    fn free_name(&self, label: &str) -> PathBuf {
-        let first = beside(&self.database, &format!(".before-{label}"));
-        let others = (2..).map(|n| beside(&self.database, &format!(".before-{label}-{n}")));
-        std::iter::once(first).chain(others).find(|path| !path.exists()).expect("numbers do not end")
+    /// `<name>.before-<label>`, with a number when that is taken.
+    fn free_name(&self, label: &str) -> Result<PathBuf> {
+        let mut path = beside(&self.database, &format!(".before-{label}"));
+        let mut number = 1;
+        while is_taken(&path)? {
+            number += 1;
+            path = beside(&self.database, &format!(".before-{label}-{number}"));
+        }
+        Ok(path)
     }
 
     fn remove_rest(&self) -> Result<()> {
-        if self.new.exists() {
-            fs::remove_file(&self.new)
-                .context(|| format!("cannot remove {:?}, left by a restore that died", self.new))?;
+        match fs::remove_file(&self.new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).context(|| format!("cannot remove {:?}, left by a restore that died", self.new))
+            }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+}
+
+/// What came of putting a new database in place.
+#[derive(Debug)]
+pub struct Swapped {
+    /// The name that the old database has now, if there was one.
+    pub aside: Option<PathBuf>,
+    /// What a person should know, each in one line.
+    pub warnings: Vec<String>,
+}
+
+/// The old database and what lies beside it, on the way to their new names.
+struct Old<'p> {
+    database: &'p Path,
+    aside: PathBuf,
+}
+
+impl Old<'_> {
+    /// Gives all of it second names, and takes its own name off what would meddle with the new database.
+    fn keep(&self, has_database: bool) -> Result<()> {
+        let link = |suffix: &str| {
+            let (own, kept) = self.names(suffix);
+            fs::hard_link(&own, &kept).context(|| format!("cannot keep {own:?} as {kept:?}"))
+        };
+        if has_database {
+            link("")?;
+        }
+        let mut logs = Vec::new();
+        for suffix in SIDECARS {
+            let (own, _) = self.names(suffix);
+            if durable::is_there(&own)? {
+                link(suffix)?;
+                logs.push(own);
+            }
+        }
+        durable::sync_parent(&self.aside)?;
+        for own in &logs {
+            fs::remove_file(own).context(|| format!("cannot take the name {own:?} off the old database's log"))?;
+        }
+        if logs.is_empty() { Ok(()) } else { durable::sync_parent(self.database) }
+    }
+
+    /// Takes the second names away from what has its own name again. The database comes last: as long as a log is left
+    /// under the second name, the database is too.
+    fn give_back(&self) {
+        let mut all = true;
+        for suffix in SIDECARS.iter().chain(&[""]) {
+            let (own, kept) = self.names(suffix);
+            match durable::is_there(&kept) {
+                Ok(false) => continue,
+                Ok(true) if matches!(durable::is_there(&own), Ok(false)) => {
+                    // Whether it worked is seen below.
+                    let _ = fs::hard_link(&kept, &own);
+                }
+                _ => {}
+            }
+            let is_back = is_same_file(&own, &kept).unwrap_or(false);
+            all = all && is_back && fs::remove_file(&kept).is_ok();
+        }
+    }
+
+    fn names(&self, suffix: &str) -> (PathBuf, PathBuf) {
+        (beside(self.database, suffix), beside(&self.aside, suffix))
     }
 }
 
@@ -148,6 +266,31 @@ fn fold(database: &Path) -> rusqlite::Result<bool> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether a database of that name, or a log of one, is there.
+fn is_taken(path: &Path) -> Result<bool> {
+    for suffix in [""].iter().chain(&SIDECARS) {
+        if durable::is_there(&beside(path, suffix))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether both are names of one file; a name that is not there is nobody's.
+fn is_same_file(one: &Path, other: &Path) -> io::Result<bool> {
+    let file = |path: &Path| match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(Some((meta.dev(), meta.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let one = file(one)?;
+    Ok(one.is_some() && one == file(other)?)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -187,11 +330,55 @@ mod tests {
         let place = Place::of(&copy).unwrap();
         place.refuse_if_in_use().unwrap();
         drop(database(place.new_path(), "new"));
-        let aside = place.swap("20261122T200002Z").unwrap().unwrap();
+        let aside = place.swap("20261122T200002Z").unwrap().aside.unwrap();
         assert_eq!(value(&copy), "new");
         assert_eq!(value(&aside), "old");
         assert_eq!(aside, dir.path().join("copy.db.before-20261122T200002Z"));
         assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o640);
+    }
+
+    /// A database that SQLite cannot open, with a log, and a new one to take its place.
+    fn beyond_repair(dir: &Path) -> (PathBuf, Place) {
+        let path = dir.join("kasse.db");
+        fs::write(&path, b"no database any more").unwrap();
+        fs::write(beside(&path, "-wal"), b"its log").unwrap();
+        let place = Place::of(&path).unwrap();
+        drop(database(place.new_path(), "new"));
+        (path, place)
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_opened_is_set_aside_with_its_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, place) = beyond_repair(dir.path());
+        let swapped = place.swap("20261122T200002Z").unwrap();
+        assert_eq!(swapped.warnings.len(), 1, "{:?}", swapped.warnings);
+        let aside = swapped.aside.unwrap();
+        assert_eq!(fs::read(&aside).unwrap(), b"no database any more");
+        assert_eq!(fs::read(beside(&aside, "-wal")).unwrap(), b"its log");
+        assert_eq!(value(&path), "new");
+    }
+
+    #[test]
+    fn what_a_restore_left_that_died_between_the_two_names_is_undone_by_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, place) = beyond_repair(dir.path());
+        let left = beside(&path, ".before-20261121T200002Z");
+        Old { database: &path, aside: left.clone() }.keep(true).unwrap();
+        assert!(!beside(&path, "-wal").exists());
+        let aside = place.swap("20261122T200002Z").unwrap().aside.unwrap();
+        assert!(!left.exists() && !beside(&left, "-wal").exists());
+        assert_eq!(fs::read(beside(&aside, "-wal")).unwrap(), b"its log");
+    }
+
+    #[test]
+    fn an_old_log_without_its_database_never_meets_the_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, place) = beyond_repair(dir.path());
+        fs::remove_file(&path).unwrap();
+        let swapped = place.swap("20261122T200002Z").unwrap();
+        assert_eq!((swapped.aside, swapped.warnings.len()), (None, 1));
+        assert_eq!(value(&path), "new");
     }
 
     #[test]

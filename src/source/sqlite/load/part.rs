@@ -43,14 +43,22 @@ impl Part {
 
     /// Makes the file durable under its final name. The database must be closed.
     pub(super) fn finish(mut self) -> Result<()> {
-        if let Some(left) = BESIDE.iter().map(|end| beside(&self.part, end)).find(|path| path.exists()) {
-            return Err(Error::new(Kind::Io, format!("the new database was not closed: {left:?} is still there")));
+        for left in BESIDE.iter().map(|end| beside(&self.part, end)) {
+            if durable::is_there(&left)? {
+                return Err(Error::new(Kind::Io, format!("the new database was not closed: {left:?} is still there")));
+            }
         }
         File::open(&self.part)
             .and_then(|file| file.sync_all())
             .context(|| format!("cannot sync the new database {:?}", self.part))?;
         ensure_free(&self.target)?;
-        durable::rename(&self.part, &self.target)?;
+        if let Err(error) = durable::rename(&self.part, &self.target) {
+            // It may have its name already and not be durable under it: then it goes, as the caller is told.
+            if matches!(durable::is_there(&self.part), Ok(false)) {
+                let _ = fs::remove_file(&self.target);
+            }
+            return Err(error);
+        }
         self.finished = true;
         Ok(())
     }
@@ -86,14 +94,12 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 fn ensure_free(target: &Path) -> Result<()> {
     let refuse =
         |path: &Path, why: &str, help: &str| Err(Error::new(Kind::Refused, format!("{path:?} {why}")).help(help));
-    match fs::symlink_metadata(target) {
-        Ok(meta) if meta.is_file() && meta.len() == 0 => {}
-        Ok(_) => return refuse(target, "exists already", "load into a new file, and move it where you want it"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).context(|| format!("cannot tell whether {target:?} exists")),
+    let is_empty = |meta: fs::Metadata| meta.is_file() && meta.len() == 0;
+    if durable::is_there(target)? && !fs::symlink_metadata(target).is_ok_and(is_empty) {
+        return refuse(target, "exists already", "load into a new file, and move it where you want it");
     }
     for path in BESIDE.iter().map(|end| beside(target, end)) {
-        if fs::symlink_metadata(&path).is_ok() {
+        if durable::is_there(&path)? {
             return refuse(&path, "belongs to another database of that name", "move it away, if nothing uses it");
         }
     }
