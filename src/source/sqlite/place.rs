@@ -12,6 +12,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Context, Error, Kind, Result};
@@ -253,9 +254,14 @@ fn fold(database: &Path) -> rusqlite::Result<bool> {
     let db =
         Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(WAIT)?;
+    // Closing must not fold the log of a database that turns out to be none into what is left of it.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let folded = db
         .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
         .and_then(|()| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)));
+    if matches!(folded, Ok(0)) {
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    }
     db.close().map_err(|(_, error)| error)?;
     match folded {
         Ok(busy) => Ok(busy == 0),
