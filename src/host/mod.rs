@@ -7,6 +7,8 @@ pub mod entropy;
 pub mod fat_attr;
 pub mod in_use;
 pub mod lock;
+pub mod mount;
 pub mod signals;
 pub mod space;
 pub mod terminal;
+pub mod wake;

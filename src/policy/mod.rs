@@ -4,6 +4,7 @@ pub mod clock;
 pub mod dating;
 pub mod retention;
 pub mod rows;
+pub mod slot;
 pub mod space;
 pub mod stick;
 pub mod tse;

@@ -19,6 +19,7 @@ pub mod repair;
 mod stamp;
 mod sums;
 mod walker;
+pub mod watch;
 
 use std::path::PathBuf;
 
