@@ -1,5 +1,6 @@
 //! The command line: one thin file per verb. The only room that writes to the terminal.
 
+mod agent;
 mod backup;
 mod check;
 mod config;
@@ -12,6 +13,7 @@ mod prune;
 mod recover;
 mod restore;
 mod say;
+mod schedule;
 mod screen;
 mod status;
 mod stick;
@@ -72,6 +74,8 @@ enum Verb {
     /// Check, show or explain the configuration.
     #[command(subcommand)]
     Config(config::Verb),
+    /// Run on the box: back up whenever a stick is plugged in, until SIGTERM.
+    Agent,
     /// Back up every source, and copy the backup to a stick.
     Backup(backup::Args),
     /// List the backups that are there, or those on a stick, of every box (which needs no configuration).
@@ -86,6 +90,8 @@ enum Verb {
     Prune(prune::Args),
     /// Show how this box stands.
     Status(status::Args),
+    /// Show when the next backups are due.
+    Schedule,
     /// Look at a stick.
     #[command(subcommand)]
     Stick(stick::Verb),
@@ -173,6 +179,7 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
     match verb {
         Verb::Init(args) => init::run(context, args),
         Verb::Config(verb) => config::run(context, &verb),
+        Verb::Agent => agent::run(context),
         Verb::Backup(args) => backup::run(context, &args),
         Verb::List(args) => list::run(context, &args),
         Verb::Check(args) => check::run(context, &args),
@@ -180,6 +187,7 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
         Verb::Recover(args) => recover::run(context, args),
         Verb::Prune(args) => prune::run(context, &args),
         Verb::Status(args) => status::run(context, &args),
+        Verb::Schedule => schedule::run(context),
         Verb::Stick(verb) => stick::run(context, verb),
         Verb::Dump(args) => dump::run(context, &args),
         Verb::Load(args) => load::run(context, &args),

@@ -1,6 +1,7 @@
 //! How sizes, ages and verdicts read for people.
 
-use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::lang::Lang;
 
@@ -46,6 +47,11 @@ pub(super) fn age(seconds: i64, lang: Lang) -> String {
         Lang::En => format!("{value} {en} ago"),
         Lang::Es => format!("hace {value} {es}"),
     }
+}
+
+/// A moment in the box's time zone: `Mon 2026-11-23 07:00`.
+pub(super) fn moment(moment: Timestamp, zone: &TimeZone) -> String {
+    moment.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string()
 }
 
 /// The word for one or for many.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::artifact::verify;
 use super::copy::{self, CopyDone};
@@ -22,7 +22,7 @@ use crate::primary::{Draft, HEADROOM, Stored};
 const FIRST_SHARE: u64 = 3;
 
 /// What a backup came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// The backup's id.
     pub id: BackupId,
@@ -39,7 +39,7 @@ pub struct Report {
 }
 
 /// What one artifact came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ArtifactReport {
     /// Its file name.
     pub name: ArtifactName,
@@ -72,15 +72,26 @@ pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report>
         stick.inspect(site)?;
         newest_elsewhere = stick.newest_id(site)?;
     }
-    let lock = site.primary.lock("backup")?;
-    site.primary.sweep(&lock)?;
-    drill::sweep(site.primary.dir());
+    let lock = begin(site)?;
     let (stored, mut report) = make(site, &lock, newest_elsewhere.as_ref(), run)?;
     if let Some(stick) = stick {
         report.copies.push(copy::to_stick(site, &stored, stick, run)?);
     }
-    // The backup is made, whatever becomes of the older ones.
-    match prune::after_backup(site, &lock, run) {
+    end(site, &lock, &mut report, run);
+    Ok(report)
+}
+
+/// Keeps other backups and restores away, and clears up after runs that died.
+pub(super) fn begin(site: &Site) -> Result<Lock> {
+    let lock = site.primary.lock("backup")?;
+    site.primary.sweep(&lock)?;
+    drill::sweep(site.primary.dir());
+    Ok(lock)
+}
+
+/// What is to be done once the copies are made. The backup is made, whatever becomes of the older ones.
+pub(super) fn end(site: &Site, lock: &Lock, report: &mut Report, run: &Run) {
+    match prune::after_backup(site, lock, run) {
         Ok(gone) => report.removed.extend(gone),
         Err(error) => {
             let message = format!("the clean-up failed: {}", error.report().replace('\n', ""));
@@ -88,12 +99,16 @@ pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report>
             report.warnings.push(message);
         }
     }
-    Ok(report)
 }
 
 /// Makes the backup in the primary, proven readable. Its id comes after `newest_elsewhere` too: a box that lost its primary
 /// must not begin anew behind its own backups.
-fn make(site: &Site, lock: &Lock, newest_elsewhere: Option<&BackupId>, run: &Run) -> Result<(Stored, Report)> {
+pub(super) fn make(
+    site: &Site,
+    lock: &Lock,
+    newest_elsewhere: Option<&BackupId>,
+    run: &Run,
+) -> Result<(Stored, Report)> {
     let known = site.primary.list()?;
     let readable: Vec<(&Stored, Manifest)> =
         known.iter().filter_map(|stored| Some((stored, stored.manifest().ok()?))).collect();

@@ -1,10 +1,12 @@
 //! The copy: a finished backup goes onto a stick, is read back from there, and is remembered.
 
+use std::path::Path;
+
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Site, StickAt, prune};
-use crate::error::{Context, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::model::{BackupId, Manifest, Run};
 use crate::primary::{CopyRecord, Stored};
 use crate::stick::fs::StickFs;
@@ -18,7 +20,7 @@ const STORE: &str = "stick";
 const RESERVE: u64 = 1 << 20;
 
 /// How one copy went.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CopyDone {
     /// The kind or name of the store.
     pub store: String,
@@ -56,16 +58,18 @@ pub fn to_stick(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result
             let id = stored.id();
             return Err(error).context(|| format!("the backup {id} is made, and not copied to {medium:?}"));
         }
-        Err(error) => CopyDone {
-            store: STORE.into(),
-            medium,
-            files: Vec::new(),
-            bytes: 0,
-            freed: Vec::new(),
-            repaired: Vec::new(),
-            error: Some(error.report()),
-        },
+        Err(error) => failed(&at.path, &error),
     })
+}
+
+/// The record of a copy that could not be made.
+pub(super) fn failed(medium: &Path, error: &Error) -> CopyDone {
+    CopyDone {
+        store: STORE.into(),
+        medium: medium.display().to_string(),
+        error: Some(error.report()),
+        ..CopyDone::default()
+    }
 }
 
 fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String, Published)> {

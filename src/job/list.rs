@@ -1,7 +1,7 @@
 //! What backups there are, and how the box stands.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Site, StickAt, prune};
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::primary::CopyRecord;
 use crate::stick::generations;
 
 /// One backup, as a list shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Listed {
     /// Its id.
     pub id: BackupId,
@@ -83,7 +83,7 @@ pub fn on_stick(at: &StickAt) -> Result<Vec<Listed>> {
 }
 
 /// How the box stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
     /// The newest good backup.
     pub newest: Option<Listed>,
@@ -104,6 +104,8 @@ pub struct Status {
     /// Whether all is well: a good backup no older than 25 hours, a verified copy elsewhere (I8) of one no older than
     /// seven days, no damaged one, and no source that lost half of its rows.
     pub green: bool,
+    /// Until when that is so, unless a backup is made or a copy.
+    pub green_until: Option<Timestamp>,
 }
 
 /// A backup older than this is overdue: two runs a day are usual, and one may be missed.
@@ -122,6 +124,7 @@ pub fn status(site: &Site, now: Timestamp) -> Result<Status> {
     let since = |listed: &Listed| listed.started.map(|started| now.duration_since(started));
     let copied = good.iter().find(|listed| !listed.copies.is_empty());
     let newest_copied = copied.map(|listed| listed.id.clone());
+    let copied_at = copied.and_then(|listed| listed.started);
     let copied = copied.and_then(since).is_some_and(|age| age >= -CLOCKS_DIFFER && age <= COPY_OVERDUE);
     let newest = good.into_iter().next();
     let age = newest.as_ref().and_then(since);
@@ -129,6 +132,9 @@ pub fn status(site: &Site, now: Timestamp) -> Result<Status> {
     let fresh = age.is_some_and(|age| age >= -CLOCKS_DIFFER && age <= OVERDUE);
     let (clock, fell) = prune::doubts(site, now)?;
     let green = fresh && copied && damaged.is_empty() && fell.is_none();
+    let made_at = newest.as_ref().and_then(|listed| listed.started);
+    let ends = [made_at.map(|at| at + OVERDUE), copied_at.map(|at| at + COPY_OVERDUE)];
+    let green_until = ends.into_iter().flatten().min().filter(|_| green);
     Ok(Status {
         newest,
         age_seconds: age.map(|age| age.as_secs()),
@@ -139,5 +145,6 @@ pub fn status(site: &Site, now: Timestamp) -> Result<Status> {
         clock,
         fell,
         green,
+        green_until,
     })
 }

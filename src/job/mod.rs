@@ -3,7 +3,9 @@
 pub mod backup;
 pub mod check;
 pub mod copy;
+pub mod cycle;
 pub mod list;
+pub mod plugged;
 pub mod plumbing;
 pub mod prune;
 pub mod recover;

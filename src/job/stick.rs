@@ -105,7 +105,7 @@ impl Judged {
     }
 
     /// The volume that may be used, or why there is none.
-    fn volume(&self, path: &Path) -> Result<Volume> {
+    pub(super) fn volume(&self, path: &Path) -> Result<Volume> {
         match &self.verdict.kind {
             VerdictKind::Usable { volume } => {
                 let found = self.inspection.volume(*volume);
@@ -116,7 +116,7 @@ impl Judged {
     }
 
     /// How the medium is called in records: the file system's id, else its path.
-    fn label(&self, path: &Path) -> String {
+    pub(super) fn label(&self, path: &Path) -> String {
         let volume = match &self.verdict.kind {
             VerdictKind::Usable { volume } => self.inspection.facts.volumes.get(*volume),
             VerdictKind::Refused(_) => None,

@@ -4,6 +4,8 @@ pub mod clock;
 pub mod dating;
 pub mod retention;
 pub mod rows;
+pub mod schedule;
+pub mod signal;
 pub mod slot;
 pub mod space;
 pub mod stick;

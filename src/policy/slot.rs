@@ -138,17 +138,15 @@ mod tests {
 
     fn facts(neighbours: &[Neighbour], mounts: &[&str], blocked: &[&str]) -> SlotFacts {
         let paths = |texts: &[&str]| texts.iter().map(PathBuf::from).collect();
-        SlotFacts {
-            mounted_at: None,
-            neighbours: neighbours.to_vec(),
-            mounts: paths(mounts),
-            blocked: paths(blocked),
-        }
+        SlotFacts { mounted_at: None, neighbours: neighbours.to_vec(), mounts: paths(mounts), blocked: paths(blocked) }
     }
+
+    /// A name, what else is plugged in, mounts, blocked folders, the expected number.
+    type Case<'a> = (&'a str, &'a [Neighbour], &'a [&'a str], &'a [&'a str], u32);
 
     #[test]
     fn a_stick_takes_the_next_number_beyond_the_tse_and_what_others_mounted() {
-        let cases: &[(&str, &[Neighbour], &[&str], &[&str], u32)] = &[
+        let cases: &[Case] = &[
             ("alone", &[], &[], &[], 0),
             ("a TSE that nobody mounted", &[Elsewhere], &[], &[], 1),
             ("a TSE that the till mounted somewhere of its own", &[Elsewhere], &["/mnt/tse"], &[], 1),

@@ -10,6 +10,7 @@ pub mod identify;
 pub mod image;
 pub mod layout;
 pub mod medium;
+pub mod mount;
 mod overlay;
 pub mod probe;
 pub mod publish;
