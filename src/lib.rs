@@ -24,6 +24,7 @@ pub mod feedback;
 pub mod pack;
 pub mod primary;
 pub mod stick;
+pub mod trust;
 
 pub mod host;
 

@@ -106,7 +106,7 @@ fn a_red_light_shows_alarms_and_nothing_else() {
     assert_eq!(led(&root, "tillstick:green:ok", "brightness"), "0");
     player.show(Signal::Safe);
     assert!(comes(|| led(&root, "tillstick:green:ok", "brightness") == "255"));
-    assert_eq!(led(&root, "tillstick:red:alarm", "brightness"), "0");
+    assert!(comes(|| led(&root, "tillstick:red:alarm", "brightness") == "0"));
     assert_eq!(led(&root, "tillstick:red:alarm", "trigger"), "none");
 }
 

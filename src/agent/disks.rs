@@ -1,5 +1,6 @@
 //! What comes and goes: disks are looked at in a thread each, and what is found decides what happens to them.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Agent;
@@ -7,7 +8,7 @@ use super::plugs::{self, Plug, State};
 use super::post::Message;
 use crate::job::plugged::{self, Looked};
 use crate::stick::mount as shown;
-use crate::stick::watch::{self, changes};
+use crate::stick::watch::{self, Disk, changes};
 
 /// The least time between two looks at what is plugged in: a storm of events costs no more than this.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -41,17 +42,37 @@ impl Agent {
             let disk = self.disks[&name].clone();
             let key = plugs::key(&name, &disk);
             log::info!("{name} came, {} bytes", disk.size);
-            self.plugs().add(key.clone(), disk.clone(), audible);
+            let asked = self.is_wanted(&disk.node);
+            self.plugs().add(key.clone(), disk.clone(), audible, asked);
             self.tell_of(&key);
-            let site = self.site.clone();
-            let started = self.post.spawn("look", move |_| {
-                let looked = plugged::look(&site, &disk.node).map_err(|error| error.report());
-                Message::Looked(key, looked)
-            });
-            if let Err(error) = started {
-                log::error!("{}", error.report());
-            }
+            self.look_at(key, disk, asked);
         }
+    }
+
+    /// Has a thread find out what the disk is.
+    fn look_at(&self, key: String, disk: Disk, asked: bool) {
+        let site = self.site.clone();
+        let started = self.post.spawn("look", move |_| {
+            let looked = plugged::look(&site, &disk.node, asked).map_err(|error| error.report());
+            Message::Looked(key, looked)
+        });
+        if let Err(error) = started {
+            log::error!("{}", error.report());
+        }
+    }
+
+    /// Looks again at what was not used.
+    pub(super) fn look_again(&mut self, key: &str, asked: bool) {
+        let disk = self.plugs().look_again(key, asked);
+        if let Some(disk) = disk {
+            self.look_at(key.to_owned(), disk, asked);
+        }
+    }
+
+    /// Whether somebody wants the next stick, or the one at this node, to be enrolled.
+    fn is_wanted(&self, node: &Path) -> bool {
+        let open = self.enrol.as_ref().filter(|wanted| wanted.until > Instant::now());
+        open.is_some_and(|wanted| wanted.node.as_deref().is_none_or(|wanted| wanted == node))
     }
 
     pub(super) fn looked(&mut self, key: &str, looked: Result<Looked, String>) {
@@ -67,6 +88,10 @@ impl Agent {
         }
         if !matches!(looked, Ok(Looked::NoStick(_))) {
             self.trouble = None;
+        }
+        if matches!(&looked, Ok(Looked::Usable(usable)) if usable.enrol) {
+            // One stick for each time that somebody asked.
+            self.enrol = None;
         }
         self.plugs().looked(key, looked);
         self.tell_of(key);

@@ -19,6 +19,7 @@ mod timetable;
 pub use status::{AgentStatus, Live, Stick, StickStatus};
 
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,11 +29,15 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal as OsSignal;
 
+use crate::config::{Config, Key};
 use crate::error::{Context, Error, Kind, Result};
+use crate::host::keys::Keys;
+use crate::host::notify::Manager;
 use crate::host::wake::{Alarm, Signals, Waker};
 use crate::job::Site;
 use crate::job::list;
 use crate::model::{Cancel, Event, Stage};
+use crate::policy::signal::Signal;
 use crate::stick::mount as shown;
 use crate::stick::watch::{Disks, Watch};
 use control::{ClientId, Server};
@@ -43,6 +48,13 @@ use timetable::Timetable;
 
 /// How long a run that was asked to end may take; then the process ends all the same, and nothing is lost by it.
 const STOP_MAX: Duration = Duration::from_millis(4500);
+
+/// Somebody wants a stick to be enrolled.
+struct WantedStick {
+    /// The one at this node, or the next one.
+    node: Option<PathBuf>,
+    until: Instant,
+}
 
 /// The running agent.
 struct Agent {
@@ -58,6 +70,10 @@ struct Agent {
     mail: Receiver<Message>,
     waker: Waker,
     alarm: Alarm,
+    keys: Keys,
+    manager: Manager,
+    /// When to tell the service manager that the loop still turns.
+    alive_at: Option<Instant>,
     server: Server,
     teller: Teller,
     timetable: Timetable,
@@ -80,20 +96,24 @@ struct Agent {
     green_until: Option<Timestamp>,
     /// A backup or its copy is overdue.
     overdue: bool,
+    enrol: Option<WantedStick>,
     /// What the last person who did something should know.
     trouble: Option<String>,
+    /// Why the box needs somebody, as long as the agent runs.
+    problem: Option<String>,
     /// When to end at the latest, once it was asked for.
     stop_at: Option<Instant>,
 }
 
-/// Runs the agent until a signal ends it.
+/// Runs the agent until a signal ends it. `problem` is told to all who ask: the box needs somebody, although it works.
 ///
 /// # Errors
 /// That it cannot start, or that it must end because one of its threads died.
-pub fn run(site: Site) -> Result<()> {
+pub fn run(site: Site, problem: Option<String>) -> Result<()> {
     // Before any thread is there: they inherit it.
     let signals = Signals::take()?;
     let (post, mail, waker) = Post::new()?;
+    let manager = Manager::of_environment();
     let config = &site.config;
     let server = Server::open(&config.agent.socket, config.agent.group.as_deref())?;
     for line in shown::sweep(&config.state)? {
@@ -102,6 +122,9 @@ pub fn run(site: Site) -> Result<()> {
     let mut agent = Agent {
         watch: Watch::open()?,
         alarm: Alarm::new()?,
+        keys: Keys::open(&key_codes(config), Path::new("/")),
+        alive_at: manager.alive_every.map(|every| Instant::now() + every),
+        manager,
         server,
         teller: Teller::new(&config.feedback, config.zone()?),
         timetable: Timetable::open(config)?,
@@ -123,15 +146,23 @@ pub fn run(site: Site) -> Result<()> {
         newest: None,
         green_until: None,
         overdue: false,
+        enrol: None,
         trouble: None,
+        problem,
         stop_at: None,
     };
     agent.take_stock();
     agent.look(false);
+    agent.manager.ready();
     log::info!("box {:?} is ready", agent.site.config.box_name.as_str());
     let ended = agent.turn(&signals);
+    agent.manager.stopping();
     agent.hide_all();
     ended
+}
+
+fn key_codes(config: &Config) -> Vec<u16> {
+    [config.agent.backup_key, config.agent.enroll_key].into_iter().flatten().map(|Key(code)| code).collect()
 }
 
 impl Agent {
@@ -159,13 +190,17 @@ impl Agent {
             if self.green_until.is_some_and(|until| until <= Timestamp::now()) {
                 self.take_stock();
             }
+            for code in self.keys.pressed() {
+                self.on_key(code);
+            }
             self.serve()?;
+            self.tell_alive();
         }
     }
 
     /// Returns when something happened, or a deadline passed.
     fn sleep(&self, signals: &Signals) -> Result<()> {
-        let next = [self.look_at, self.ask_at, self.stop_at].into_iter().flatten().min();
+        let next = [self.look_at, self.ask_at, self.alive_at, self.stop_at].into_iter().flatten().min();
         let timeout = match next.map(|at| at.saturating_duration_since(Instant::now())) {
             // Rounded up: a deadline that is not quite there would only be waited for again.
             Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
@@ -177,7 +212,8 @@ impl Agent {
             let output = if writes { PollFlags::POLLOUT } else { PollFlags::empty() };
             PollFd::new(fd, PollFlags::POLLIN | output)
         });
-        let mut fds: Vec<PollFd> = own.chain(asking).collect();
+        let keys = self.keys.descriptors().map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let mut fds: Vec<PollFd> = own.chain(keys).chain(asking).collect();
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno).context(|| "cannot wait for events".into()),
@@ -193,6 +229,27 @@ impl Agent {
                 self.overdue = !status.green;
             }
             Err(error) => log::error!("{}", error.report()),
+        }
+    }
+
+    fn tell_alive(&mut self) {
+        if self.alive_at.is_some_and(|at| at <= Instant::now()) {
+            self.manager.alive();
+            self.alive_at = self.manager.alive_every.map(|every| Instant::now() + every);
+        }
+    }
+
+    fn on_key(&mut self, code: u16) {
+        let agent = &self.site.config.agent;
+        let is = |key: Option<Key>| key == Some(Key(code));
+        if is(agent.backup_key) {
+            log::info!("a backup is asked for by the key {code}");
+            self.wanted = true;
+            self.plugs().renew(true);
+        } else if is(agent.enroll_key) {
+            log::info!("a stick is to be enrolled, by the key {code}");
+            self.enroll(None);
+            self.teller.sound(Signal::Detected);
         }
     }
 
@@ -220,6 +277,13 @@ impl Agent {
             Message::Copied(key, copied, stale) => self.copied(&key, *copied, stale),
             Message::CycleOver(ended) => self.cycle_over(ended),
             Message::Answer(client, reply) => self.server.answer(client, &reply),
+            Message::LookAgain(node) => {
+                let at = |(key, plug): (&String, &plugs::Plug)| (plug.disk.node == node).then(|| key.clone());
+                let key = self.plugs().iter().find_map(at);
+                if let Some(key) = key {
+                    self.look_again(&key, false);
+                }
+            }
             Message::Note(line) => log::info!("{line}"),
             Message::Died(name) => {
                 return Err(Error::new(Kind::Io, format!("the thread {name:?} of the agent died")));

@@ -6,7 +6,7 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::job::plugged::{Looked, Target, Usable};
@@ -58,6 +58,8 @@ pub(super) struct Plug {
     pub(super) shown_at: Option<PathBuf>,
     /// Somebody stands beside the box: they plugged it in, or pressed a key.
     pub(super) audible: bool,
+    /// Somebody wants it to be enrolled.
+    pub(super) asked: bool,
 }
 
 impl Plug {
@@ -106,10 +108,25 @@ pub(super) fn key(name: &str, disk: &Disk) -> String {
 
 impl Plugs {
     /// A disk came.
-    pub(super) fn add(&mut self, key: String, disk: Disk, audible: bool) {
+    pub(super) fn add(&mut self, key: String, disk: Disk, audible: bool, asked: bool) {
         let came = Instant::now();
-        let plug = Plug { disk, came, state: State::Looking, usable: None, slot: None, shown_at: None, audible };
+        let plug = Plug { disk, came, state: State::Looking, usable: None, slot: None, shown_at: None, audible, asked };
         self.0.insert(key, plug);
+    }
+
+    /// Somebody wants to know again what it is.
+    pub(super) fn look_again(&mut self, key: &str, asked: bool) -> Option<Disk> {
+        let plug = self.0.get_mut(key).filter(|plug| matches!(plug.state, State::Refused(_) | State::Unjudged(_)))?;
+        (plug.state, plug.asked, plug.audible, plug.came) = (State::Looking, asked, true, Instant::now());
+        Some(plug.disk.clone())
+    }
+
+    /// The keys of those that are not enrolled, at this node or at any.
+    pub(super) fn strangers(&self, node: Option<&Path>) -> Vec<String> {
+        let is_stranger = |plug: &Plug| matches!(plug.state, State::Refused(Reason::Stranger { .. }));
+        let is_meant = |plug: &Plug| node.is_none_or(|node| node == plug.disk.node);
+        let all = self.0.iter().filter(|(_, plug)| is_stranger(plug) && is_meant(plug));
+        all.map(|(key, _)| key.clone()).collect()
     }
 
     /// A disk went.
@@ -165,11 +182,12 @@ impl Plugs {
         failed
     }
 
-    /// The sticks that stay in wait for the due backup.
-    pub(super) fn renew(&mut self) {
+    /// The sticks that stay in wait for the next backup; `audible` when somebody beside the box asked for it.
+    pub(super) fn renew(&mut self, audible: bool) {
         for plug in self.0.values_mut().filter(|plug| plug.usable.is_some()) {
             if matches!(plug.state, State::Done { .. } | State::Failed(_)) {
                 plug.state = State::Waiting;
+                plug.audible = audible;
             }
         }
     }
@@ -193,7 +211,9 @@ impl Plugs {
             let newest = plug.usable.as_ref().and_then(|usable| usable.newest.as_ref());
             matches!(plug.state, State::Waiting) && newest.is_none_or(|newest| newest <= id)
         };
-        let keys: Vec<String> = self.0.iter().filter(|(_, plug)| can_take(plug)).map(|(key, _)| key.clone()).collect();
+        let mut waiting: Vec<_> = self.0.iter().filter(|(_, plug)| can_take(plug)).collect();
+        waiting.sort_by_key(|(_, plug)| plug.came);
+        let keys: Vec<String> = waiting.into_iter().map(|(key, _)| key.clone()).collect();
         for key in &keys {
             self.place(key, rule, places);
         }
@@ -205,7 +225,13 @@ impl Plugs {
                 Some(Slot::Ours { at, .. }) if keep => Some(at.clone()),
                 _ => None,
             };
-            let target = Target { node: plug.disk.node.clone(), shown_at: plug.shown_at.clone(), show_at: ours };
+            let target = Target {
+                node: plug.disk.node.clone(),
+                shown_at: plug.shown_at.clone(),
+                show_at: ours,
+                enrol: plug.usable.as_ref().is_some_and(|usable| usable.enrol),
+                asked: plug.asked,
+            };
             targets.push((key, target));
         }
         targets
@@ -218,7 +244,9 @@ impl Plugs {
         if matches!(&plug.slot, Some(Slot::Ours { at, .. }) if !taken(at)) {
             return;
         }
-        let neighbours = self.0.iter().filter(|(other, plug)| *other != key && plug.is_stick());
+        // A stick of ours without a slot comes after this one.
+        let counts = |plug: &Plug| plug.is_stick() && (plug.usable.is_none() || plug.slot.is_some());
+        let neighbours = self.0.iter().filter(|(other, plug)| *other != key && counts(plug));
         let neighbours = neighbours.map(|(other, plug)| {
             let ours = plug.slot.as_ref().and_then(Slot::path);
             let at = places.of.get(other).map(PathBuf::as_path).or(ours);
@@ -257,11 +285,11 @@ mod tests {
         let mut plugs = Plugs::default();
         for (key, state) in all {
             let disk = Disk { node: format!("/dev/{key}").into(), sequence: "1".into(), size: 1 };
-            plugs.add((*key).to_owned(), disk, true);
+            plugs.add((*key).to_owned(), disk, true, false);
             let plug = plugs.get_mut(key).unwrap();
             plug.state = state.clone();
             if matches!(state, State::Waiting) {
-                plug.usable = Some(Usable { label: (*key).to_owned(), newest: None });
+                plug.usable = Some(Usable { label: (*key).to_owned(), newest: None, enrol: false });
             }
         }
         plugs
@@ -310,7 +338,7 @@ mod tests {
         let mut plugs =
             plugs(&[("a", State::Waiting), ("b", State::Tse("label".into())), ("c", State::Refused(Reason::Blank))]);
         plugs.get_mut("a").unwrap().state = done;
-        plugs.renew();
+        plugs.renew(false);
         let states = plugs.iter().map(|(_, plug)| matches!(plug.state, State::Waiting)).collect::<Vec<_>>();
         assert_eq!(states, [true, false, false]);
     }

@@ -2,6 +2,7 @@
 //! rather than wait for it for ever, and whoever supervises it starts a sound one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -24,6 +25,8 @@ pub(super) enum Message {
     CycleOver(Result<Outcome>),
     /// The answer to somebody who asked.
     Answer(ClientId, Reply),
+    /// The stick at this node is another one now.
+    LookAgain(PathBuf),
     /// What a clean-up had to say.
     Note(String),
     /// A thread died.

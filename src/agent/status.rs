@@ -36,6 +36,8 @@ pub struct Live {
     pub sticks: Vec<StickStatus>,
     /// What the last person who did something should know.
     pub trouble: Option<String>,
+    /// Why the box needs somebody although it works.
+    pub problem: Option<String>,
 }
 
 /// How far one stick has come.
@@ -132,6 +134,7 @@ impl Agent {
             next: self.timetable.next(Timestamp::now()),
             sticks,
             trouble: self.trouble.clone(),
+            problem: self.problem.clone(),
         }
     }
 }
@@ -139,6 +142,6 @@ impl Agent {
 /// Adds what the folders say; it reads them, so it is for a thread.
 pub(super) fn with_backups(site: &Site, live: Live) -> Result<AgentStatus> {
     let mut backups = list::status(site, Timestamp::now())?;
-    backups.green &= live.trouble.is_none();
+    backups.green &= live.trouble.is_none() && live.problem.is_none();
     Ok(AgentStatus { backups, agent: live })
 }

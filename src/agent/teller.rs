@@ -38,7 +38,7 @@ impl Teller {
     }
 
     /// Sounds, unless it is the time of day for silence.
-    fn sound(&self, signal: Signal) {
+    pub(super) fn sound(&self, signal: Signal) {
         let now = Zoned::now().with_time_zone(self.zone.clone()).time();
         if !self.quiet.is_some_and(|hours| hours.contain(now)) {
             self.player.sound(signal);
@@ -53,7 +53,7 @@ impl Agent {
             sticks: self.plugs().iter().map(|(_, plug)| plug.sign()).collect(),
             working: self.cycle.is_some(),
             trouble: self.trouble.is_some(),
-            overdue: self.overdue,
+            overdue: self.overdue || self.problem.is_some(),
         };
         self.teller.show(shown(&signs));
     }

@@ -131,7 +131,7 @@ impl Agent {
         match self.timetable.ask(now, self.newest, self.started.elapsed()) {
             Ask::Run => {
                 self.wanted = true;
-                self.plugs().renew();
+                self.plugs().renew(false);
             }
             Ask::Later(alarm, after) => (at, left) = (alarm, after),
         }

@@ -49,7 +49,7 @@ fn live(live: &Live, lang: Lang, zone: &TimeZone) -> Vec<String> {
         let label = lang.pick("Nächste Sicherung", "Next backup", "Próximo respaldo");
         lines.push(format!("{label}: {}", say::moment(next, zone)));
     }
-    lines.extend(live.trouble.clone());
+    lines.extend(live.trouble.iter().chain(&live.problem).cloned());
     lines
 }
 

@@ -28,9 +28,9 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 pub use init::{Answers, Question, questions, write_config};
 pub use problem::{Problem, Problems};
 pub use sections::{
-    Accept, After, AgentConfig, Automount, Device, DumpConfig, FeedbackConfig, LogConfig, LogTarget, PrimaryConfig,
-    QuietHours, Schedule, ScheduleConfig, SourceConfig, SourceKind, Spool, SqliteConfig, StickPath, SticksConfig,
-    StoreConfig, StoreKind, TseConfig,
+    Accept, After, AgentConfig, Automount, Device, DumpConfig, FeedbackConfig, Key, LogConfig, LogTarget,
+    PrimaryConfig, QuietHours, Schedule, ScheduleConfig, SourceConfig, SourceKind, Spool, SqliteConfig, StickPath,
+    SticksConfig, StoreConfig, StoreKind, TseConfig,
 };
 pub use show::show;
 pub use units::{format_duration, format_size, format_time, parse_duration, parse_size, parse_time};
@@ -138,7 +138,6 @@ impl Config {
     pub fn not_acted_on(&self) -> Vec<String> {
         let mut lines: Vec<String> =
             self.idle_stores().map(|name| format!("stores.{name}: copies go to sticks only")).collect();
-        lines.push("sticks.accept: every stick is written that is not another box's or customer's".into());
         lines.push("mode: copies go to sticks only".into());
         lines
     }

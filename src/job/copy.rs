@@ -12,6 +12,7 @@ use crate::primary::{CopyRecord, Stored};
 use crate::stick::fs::StickFs;
 use crate::stick::generations;
 use crate::stick::publish::{Outgoing, PublishRules, Published, publish};
+use crate::trust::Enrolments;
 
 /// How sticks are called in records of copies.
 const STORE: &str = "stick";
@@ -81,6 +82,7 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, run: &Run) -> Result<(String,
         keep: how_many(site, fs.as_mut(), &manifest)?,
         reserve: RESERVE,
         lang: site.config.lang,
+        adopt: Enrolments::read(&site.config.state)?.is_adopted(&medium),
         ..PublishRules::default()
     };
     let published = publish(fs.as_mut(), &outgoing, &rules, run)?;

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod check;
 pub mod copy;
 pub mod cycle;
+pub mod enrolment;
 pub mod list;
 pub mod plugged;
 pub mod plumbing;

@@ -4,13 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use super::copy::{self, CopyDone};
-use super::{Site, StickAt};
+use super::stick::tse_rules;
+use super::{Site, StickAt, enrolment};
 use crate::config::After;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{block, mount};
 use crate::model::{BackupId, Run};
+use crate::policy::enrol::Admission;
 use crate::policy::stick::{Reason, VerdictKind};
-use crate::policy::tse::{self, TseRules};
+use crate::policy::tse;
 use crate::primary::Stored;
 use crate::stick::identify::{self, Medium};
 use crate::stick::mount as shown;
@@ -35,16 +37,16 @@ pub struct Usable {
     pub label: String,
     /// The newest backup of this box on it.
     pub newest: Option<BackupId>,
+    /// It is to be enrolled first.
+    pub enrol: bool,
 }
 
-/// Finds out what the disk `node` is. Reads it only when udev's words do not settle the question.
-pub fn look(site: &Site, node: &Path) -> Result<Looked> {
+/// Finds out what the disk `node` is. Reads it only when udev's words do not settle the question. `asked` when somebody
+/// wants it to be enrolled.
+pub fn look(site: &Site, node: &Path, asked: bool) -> Result<Looked> {
     let disk = disk(node)?;
     let about = identify::device(&disk);
-    let rules = TseRules {
-        serials: site.config.sticks.tse.serials.clone(),
-        positions: site.config.sticks.tse.positions.clone(),
-    };
+    let rules = tse_rules(site);
     if let Some(sign) = tse::of_device(&about, &rules) {
         return Ok(Looked::Tse(sign.to_string()));
     }
@@ -56,14 +58,19 @@ pub fn look(site: &Site, node: &Path) -> Result<Looked> {
     }
     let at = stick_at(node)?;
     let judged = at.judge_for(site)?;
-    Ok(match judged.verdict.kind {
-        VerdictKind::Refused(Reason::Tse { sign }) => Looked::Tse(sign.to_string()),
-        VerdictKind::Refused(Reason::NotRemovable) => Looked::NoStick("it is built in".into()),
-        VerdictKind::Refused(reason) => Looked::Refused(reason),
-        VerdictKind::Usable { .. } => {
-            Looked::Usable(Usable { label: judged.label(&at.path), newest: at.newest_id(site)? })
-        }
-    })
+    match &judged.verdict.kind {
+        VerdictKind::Refused(Reason::Tse { sign }) => Ok(Looked::Tse(sign.to_string())),
+        VerdictKind::Refused(Reason::NotRemovable) => Ok(Looked::NoStick("it is built in".into())),
+        VerdictKind::Refused(reason) => Ok(Looked::Refused(reason.clone())),
+        VerdictKind::Usable { .. } => match enrolment::admission(site, &at, &judged, asked)? {
+            Admission::Refused(what) => Ok(Looked::Refused(Reason::Stranger { what })),
+            admission => Ok(Looked::Usable(Usable {
+                label: judged.label(&at.path),
+                newest: at.newest_id(site)?,
+                enrol: admission != Admission::Welcome,
+            })),
+        },
+    }
 }
 
 /// Where a disk, or one of its volumes, is mounted by anybody.
@@ -80,6 +87,10 @@ pub struct Target {
     pub shown_at: Option<PathBuf>,
     /// Where it is to be mounted afterwards.
     pub show_at: Option<PathBuf>,
+    /// It is to be enrolled first.
+    pub enrol: bool,
+    /// Somebody wants it to be.
+    pub asked: bool,
 }
 
 /// How a copy to a plugged stick went.
@@ -121,7 +132,11 @@ fn prepare(site: &Site, target: &Target) -> Result<StickAt> {
     if let Some(at) = &target.shown_at {
         shown::hide(&site.config.state, at).context(|| format!("cannot take {:?} for the copy", target.node))?;
     }
-    stick_at(&target.node)
+    let at = stick_at(&target.node)?;
+    if target.enrol {
+        enrolment::let_in(site, &at, target.asked)?;
+    }
+    Ok(at)
 }
 
 /// What another program mounted is used through its mount; what nobody mounted is written by us, and by nobody else

@@ -5,6 +5,7 @@
 //! SHA256SUMS                             what `sha256sum -c` accepts
 //! TILLSTICK/<box>/manifest-<id>.json     a backup exists when its manifest is in sight; .sig, .sha256 beside it
 //! TILLSTICK/<box>/backups/<id>/...       the files of the earlier ones
+//! TILLSTICK/<box>/token.json             by which the box knows the stick again
 //! TILLSTICK/README.txt, stick.json
 //! <name>.<id>.part, <name>.part          unfinished, and hidden where that is possible
 //! ```
@@ -54,6 +55,11 @@ pub fn signature(box_name: &FileName, id: &BackupId) -> String {
 /// The path of the file with the SHA-256 of every piece of a backup's split files.
 pub fn piece_sums(box_name: &FileName, id: &BackupId) -> String {
     format!("{HOME}/{box_name}/{MANIFEST}{id}.sha256")
+}
+
+/// The path of the token by which a box knows the stick again.
+pub fn token(box_name: &FileName) -> String {
+    format!("{HOME}/{box_name}/token.json")
 }
 
 /// What a file in the folder of a box is for.

@@ -19,6 +19,7 @@ pub mod remove;
 pub mod repair;
 mod stamp;
 mod sums;
+pub mod token;
 mod walker;
 pub mod watch;
 

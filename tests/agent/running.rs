@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -24,6 +24,11 @@ pub(crate) fn socket(site: &Box) -> PathBuf {
     site.path("agent.sock")
 }
 
+/// The program as it runs on the box.
+pub(crate) fn agent(site: &Box) -> Command {
+    site.command(&["agent", &format!("--accepted={}", site.path("accepted.toml").display())])
+}
+
 /// Configures the box for an agent; `rest` are whole tables.
 pub(crate) fn configure(site: &Box, rest: &str) {
     let agent = format!("[agent]\nsocket = {:?}\n{rest}", socket(site));
@@ -35,11 +40,17 @@ pub(crate) const BY_HAND: &str = "[schedule]\nenabled = false\n";
 
 impl Agent {
     pub(crate) fn start(site: &Box) -> Self {
-        let mut command = site.command(&["agent", "-v"]);
+        let mut command = agent(site);
+        command.arg("-v");
         let log = std::fs::File::create(site.path("agent.log")).unwrap();
         let process = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let agent = Self { process, socket: socket(site) };
-        assert!(comes(|| UnixStream::connect(&agent.socket).is_ok()), "{}", agent.log(site));
+        let mut agent = Self { process, socket: socket(site) };
+        let mut ended = None;
+        let answers = comes(|| {
+            ended = agent.process.try_wait().unwrap();
+            ended.is_some() || UnixStream::connect(&agent.socket).is_ok()
+        });
+        assert!(answers && ended.is_none(), "{}", agent.log(site));
         agent
     }
 

@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::kit::Box;
-use crate::running::{Agent, BY_HAND, configure, socket};
+use crate::kit::{Box, Stick, ran};
+use crate::running::{Agent, BY_HAND, agent, configure, socket};
 
 #[test]
 fn a_backup_that_is_asked_for_is_made_by_the_agent_and_read_by_the_command_line() {
@@ -94,17 +94,57 @@ fn only_the_user_of_the_agent_may_talk_to_it_unless_a_group_is_named() {
 fn a_group_that_does_not_exist_is_told_at_the_start() {
     let site = Box::new();
     site.configure("", &format!("[agent]\nsocket = {:?}\ngroup = \"no-such-group\"\n", socket(&site)));
-    site.run(&["agent"]).exits(2).says(&["no-such-group", "no such group"]);
+    ran(agent(&site)).exits(2).says(&["no-such-group", "no such group"]);
 }
 
 #[test]
 fn a_second_agent_is_refused_and_the_place_of_a_killed_one_is_taken() {
     let site = Box::new();
     configure(&site, BY_HAND);
-    let agent = Agent::start(&site);
-    site.run(&["agent"]).exits(1).says(&["another agent listens"]);
-    drop(agent);
+    let first = Agent::start(&site);
+    ran(agent(&site)).exits(1).says(&["another agent listens"]);
+    drop(first);
     assert!(socket(&site).exists(), "it was killed and left its socket");
     let _agent = Agent::start(&site);
     site.run(&["status"]).exits(0);
+}
+
+#[test]
+fn a_stick_is_enrolled_listed_and_forgotten_without_an_agent() {
+    let site = Box::new();
+    let stick = Stick::fat32(crate::kit::STICK);
+    configure(&site, BY_HAND);
+    site.run(&["stick", "enroll"]).exits(2).says(&["no agent runs", "name the stick"]);
+    let enrolled = site.run(&["stick", "enroll", stick.text(), "--json"]).exits(0).json();
+    let id = enrolled["enrolled"][0]["id"].as_str().unwrap();
+    assert!(stick.files().contains(&"TILLSTICK/kasse-1/token.json".to_owned()));
+    assert!(site.run(&["stick", "list"]).exits(0).out.starts_with(id));
+    // The token disturbs no backup, and a second enrolment replaces the first.
+    site.run(&["backup", "--stick", stick.text()]).exits(0);
+    site.run(&["stick", "enroll", stick.text()]).exits(0);
+    assert_eq!(site.run(&["stick", "list", "--json"]).json()["enrolled"].as_array().unwrap().len(), 1);
+    assert_eq!(stick.complaints(), Vec::<String>::new());
+    let uuid = enrolled["enrolled"][0]["uuid"].as_str().unwrap();
+    site.run(&["stick", "forget", uuid]).exits(0);
+    site.run(&["stick", "forget", uuid]).exits(1).says(&["no stick is enrolled"]);
+}
+
+#[test]
+fn a_new_box_adopts_the_stick_of_the_one_that_it_replaces_and_no_other_customers() {
+    let (old, new) = (Box::new(), Box::new());
+    configure(&old, BY_HAND);
+    configure(&new, BY_HAND);
+    let stick = Stick::fat32(crate::kit::STICK);
+    old.run(&["backup", "--stick", stick.text()]).exits(0);
+    new.run(&["backup", "--stick", stick.text()]).exits(1).says(&["another box"]);
+    new.run(&["stick", "adopt", stick.text()]).exits(0);
+    new.run(&["backup", "--stick", stick.text()]).exits(0);
+    let held = new.run(&["list", "--stick", stick.text(), "--json"]).exits(0).json();
+    assert_eq!(held.as_array().unwrap().len(), 2, "the old box's backup is still there: {held}");
+    assert_eq!(stick.complaints(), Vec::<String>::new());
+    old.run(&["backup", "--stick", stick.text()]).exits(1).says(&["another box"]);
+    new.run(&["stick", "adopt", stick.text()]).exits(2).says(&["is no other box's"]);
+    let other = Box::new();
+    other.configure_as("004712", "kasse-1", "", "");
+    other.run(&["stick", "adopt", stick.text()]).exits(1).says(&["customer"]);
 }

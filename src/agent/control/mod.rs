@@ -5,5 +5,5 @@ mod protocol;
 mod server;
 
 pub use client::Connection;
-pub use protocol::{Reply, Request, VERSION};
+pub use protocol::{Enrolling, Reply, Request, VERSION};
 pub(super) use server::{Asked, ClientId, Server};

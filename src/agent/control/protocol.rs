@@ -1,6 +1,8 @@
 //! What is said over the socket. A request is one line; its answer is any number of `progress` lines and then one
 //! `result` or `error` line. Fields may be added within a version; whoever reads passes over what it does not know.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,6 +23,33 @@ pub enum Request {
     Status,
     /// Make a backup and copy it to every stick that is plugged in.
     Backup,
+    /// Which sticks are enrolled.
+    Sticks,
+    /// Enrol a stick: the one at this device that was refused, else the next one that is plugged in.
+    Enroll {
+        /// Its device, such as `/dev/sdb`.
+        #[serde(default)]
+        device: Option<PathBuf>,
+    },
+    /// Forget a stick.
+    Forget {
+        /// Its enrolment, serial number or file system's id.
+        name: String,
+    },
+    /// Take over the stick of another box that this one replaces.
+    Adopt {
+        /// Its device.
+        device: PathBuf,
+    },
+}
+
+/// What became of the wish to enrol a stick.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Enrolling {
+    /// Sticks that are plugged in and are enrolled with the backup that is made now.
+    pub devices: Vec<PathBuf>,
+    /// When none is: for so many seconds the next one that is plugged in will be.
+    pub seconds: u64,
 }
 
 /// One line of an answer.

@@ -11,7 +11,7 @@ mod source;
 mod sticks;
 mod store;
 
-pub use agent::AgentConfig;
+pub use agent::{AgentConfig, Key};
 pub use dump::DumpConfig;
 pub use feedback::{Device, FeedbackConfig, QuietHours};
 pub use log::{LogConfig, LogTarget};
