@@ -11,7 +11,8 @@ use std::io;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What sort of failure it was: decides what the program does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The command line asked for something that makes no sense.
     Usage,
@@ -77,6 +78,25 @@ impl Error {
             let carried = cause.downcast_ref::<io::Error>().and_then(|io| io.get_ref()?.downcast_ref::<Error>());
             cause.downcast_ref::<Error>().or(carried)?.remedy()
         })
+    }
+
+    /// What is needed to make this error again in another process: its message and those of its causes, outermost first.
+    pub fn messages(&self) -> Vec<String> {
+        let mut messages = vec![self.message.clone()];
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            messages.push(error.to_string());
+            cause = error.source();
+        }
+        messages
+    }
+
+    /// An error of another process, from its [`messages`](Self::messages) and its remedy.
+    pub fn from_messages(kind: Kind, messages: &[String], help: Option<String>) -> Self {
+        let mut causes = messages.iter().rev();
+        let mut error = Self::new(kind, causes.next().cloned().unwrap_or_default());
+        error.help = help;
+        causes.fold(error, |cause, message| Self::new(kind, message).because(cause))
     }
 
     /// The whole report: the message, ` -> cause` lines, and ` help:` when there is a remedy.
@@ -152,6 +172,15 @@ mod tests {
             top.report(),
             "back up source `kasse`\n -> write `a.part`\n -> No space left on device (os error 28)\n help: free 3 MB"
         );
+    }
+
+    #[test]
+    fn an_error_of_another_process_reads_as_it_did_there() {
+        let low = io::Error::from_raw_os_error(libc::ENOSPC);
+        let mid: Result<()> = Err(low).context(|| "write `a.part`".into()).map_err(|e| e.help("free 3 MB"));
+        let error = mid.context(|| "back up source `kasse`".to_owned()).unwrap_err();
+        let copy = Error::from_messages(error.kind(), &error.messages(), error.remedy().map(str::to_owned));
+        assert_eq!((copy.kind(), copy.report()), (error.kind(), error.report()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! tillstick puts a till's database on the USB stick that somebody plugs in, and proves that it can be read back.
 //!
 //! ```text
-//! command
+//! command, udev event
 //!    -> policy decides        (pure: facts in, decision with its reason out)
 //!    -> source.dump           (SQL text in b-tree order, one consistent snapshot)
 //!    -> pack                  (chunks cut by content -> workers deflate -> one gzip member; known chunks are reused)
@@ -14,14 +14,18 @@
 //! ARCHITECTURE.md has the table, the reasons and what never happens.
 
 pub mod cli;
+
+pub mod agent;
 pub mod job;
 
 pub mod source;
 
+pub mod feedback;
 pub mod journal;
 pub mod pack;
 pub mod primary;
 pub mod stick;
+pub mod trust;
 
 pub mod host;
 

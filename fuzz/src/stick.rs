@@ -106,7 +106,8 @@ pub(super) fn run(data: &[u8]) {
         // Publishing takes these for no names at all.
         probed.retain(|name| name != "." && name != ".." && !name.contains('/'));
         let mut names = names.clone();
-        (probed.sort(), names.sort());
+        probed.sort();
+        names.sort();
         assert!(probed == names, "the two readers disagree: {probed:?} and {names:?}");
         seen.drop_disputed(&place);
         write(&place, &seen);

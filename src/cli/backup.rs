@@ -1,13 +1,15 @@
 //! `tillstick backup`: the main job.
 
 use super::{Context, Exit, StickFlag, say};
+use crate::agent::control::{Connection, Request};
 use crate::error::Result;
+use crate::job::Site;
 use crate::job::backup::{Report, backup};
 use crate::lang::Lang;
 
 const EXAMPLES: &str = "\
 Examples:
-  tillstick backup                          into the primary folder
+  tillstick backup                          into the primary folder; where the agent runs, also onto every stick
   tillstick backup --stick /dev/sdb         and onto a stick that is not mounted
   tillstick backup --stick /media/usb0      and onto a stick that is mounted
   tillstick backup --stick stick.img        and onto an image of a stick";
@@ -20,9 +22,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let site = context.site()?;
-    let report = backup(&site, args.stick.at().as_ref(), &context.run())?;
-    let lang = site.config.lang;
+    let config = context.config()?;
+    let lang = config.lang;
+    let agent = if args.stick.at().is_none() { Connection::open(&config.agent.socket)? } else { None };
+    let report: Report = match agent {
+        // It knows the sticks that are plugged in, and copies to them.
+        Some(mut agent) => agent.ask(&Request::Backup, &context.run())?,
+        None => backup(&Site::open(config)?, args.stick.at().as_ref(), &context.run())?,
+    };
     context.screen.result(&report, |report| lines(report, lang))?;
     if !context.screen.is_json() {
         for (copy, error) in report.copies.iter().filter_map(|copy| Some((copy, copy.error.as_ref()?))) {

@@ -1,5 +1,6 @@
 //! The command line: one thin file per verb. The only room that writes to the terminal.
 
+mod agent;
 mod backup;
 mod check;
 mod config;
@@ -12,17 +13,20 @@ mod prune;
 mod recover;
 mod restore;
 mod say;
+mod schedule;
 mod screen;
 mod status;
 mod stick;
 
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Config;
-use crate::error::{Error, Kind, Result};
+use crate::config::{Config, LogConfig, LogTarget};
+use crate::error::{Context as _, Error, Kind, Result};
 use crate::host::signals;
 use crate::job::{Site, StickAt};
 use crate::lang::Lang;
@@ -72,6 +76,8 @@ enum Verb {
     /// Check, show or explain the configuration.
     #[command(subcommand)]
     Config(config::Verb),
+    /// Run on the box: back up whenever a stick is plugged in, until SIGTERM.
+    Agent(agent::Args),
     /// Back up every source, and copy the backup to a stick.
     Backup(backup::Args),
     /// List the backups that are there, or those on a stick, of every box (which needs no configuration).
@@ -86,6 +92,8 @@ enum Verb {
     Prune(prune::Args),
     /// Show how this box stands.
     Status(status::Args),
+    /// Show when the next backups are due.
+    Schedule,
     /// Look at a stick.
     #[command(subcommand)]
     Stick(stick::Verb),
@@ -127,6 +135,7 @@ enum Exit {
 /// What every verb is handed.
 struct Context {
     config: PathBuf,
+    verbose: u8,
     screen: Screen,
     cancel: Cancel,
 }
@@ -162,10 +171,13 @@ impl Context {
 /// Parses the command line, runs the verb and gives the exit code of its end.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(cli.verbose);
+    if !matches!(cli.verb, Verb::Agent(_)) {
+        // The agent's is configured.
+        start_log(level_of(cli.verbose), None);
+    }
     let cancel = Cancel::default();
     let screen = Screen::new(cli.json, cli.quiet, cancel.clone());
-    let context = Context { config: cli.config, screen, cancel };
+    let context = Context { config: cli.config, verbose: cli.verbose, screen, cancel };
     let ended = signals::cancel_on_signals(&context.cancel).and_then(|()| run(&context, cli.verb));
     context.screen.finish();
     match ended {
@@ -183,6 +195,7 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
     match verb {
         Verb::Init(args) => init::run(context, args),
         Verb::Config(verb) => config::run(context, &verb),
+        Verb::Agent(args) => agent::run(context, &args),
         Verb::Backup(args) => backup::run(context, &args),
         Verb::List(args) => list::run(context, &args),
         Verb::Check(args) => check::run(context, &args),
@@ -190,6 +203,7 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
         Verb::Recover(args) => recover::run(context, args),
         Verb::Prune(args) => prune::run(context, &args),
         Verb::Status(args) => status::run(context, &args),
+        Verb::Schedule => schedule::run(context),
         Verb::Stick(verb) => stick::run(context, verb),
         Verb::Dump(args) => dump::run(context, &args),
         Verb::Load(args) => load::run(context, &args),
@@ -208,16 +222,39 @@ fn exit_code(error: &Error) -> ExitCode {
     }
 }
 
-fn start_log(verbose: u8) {
-    let level = match verbose {
+fn level_of(verbose: u8) -> log::LevelFilter {
+    match verbose {
         0 => log::LevelFilter::Warn,
         1 => log::LevelFilter::Info,
         _ => log::LevelFilter::Debug,
+    }
+}
+
+/// Starts the log of the agent.
+fn log_as_configured(config: &LogConfig, verbose: u8) -> Result<()> {
+    let level = if verbose == 0 { config.level } else { config.level.max(level_of(verbose)) };
+    let file = match &config.target {
+        LogTarget::Stderr => None,
+        LogTarget::File(path) => {
+            let file = OpenOptions::new().append(true).create(true).open(path);
+            Some(file.context(|| format!("cannot open the log {path:?}"))?)
+        }
     };
+    start_log(level, file);
+    Ok(())
+}
+
+/// Whoever collects stderr notes the time; lines in a file bring their own.
+fn start_log(level: log::LevelFilter, file: Option<File>) {
     let mut builder = env_logger::Builder::new();
+    if let Some(file) = file {
+        builder.target(env_logger::Target::Pipe(Box::new(file))).format(|line, record| {
+            writeln!(line, "{:.3} {:5} {}", jiff::Timestamp::now(), record.level(), record.args())
+        });
+    }
     // What fatfs finds odd about a stick is judged, and told, by us.
     builder
-        .filter_level(log::LevelFilter::Warn)
+        .filter_level(level.min(log::LevelFilter::Warn))
         .filter_module("fatfs", log::LevelFilter::Off)
         .filter_module("tillstick", level)
         .parse_default_env()

@@ -1,5 +1,6 @@
 //! How sizes, ages and verdicts read for people.
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::journal::{How, Proof};
@@ -67,6 +68,11 @@ pub(super) fn proof(proof: Proof, now: Timestamp, lang: Lang) -> String {
         ),
     };
     format!("{how} {}", ago(proof.at, now, lang))
+}
+
+/// A moment in the box's time zone: `Mon 2026-11-23 07:00`.
+pub(super) fn moment(moment: Timestamp, zone: &TimeZone) -> String {
+    moment.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string()
 }
 
 /// The word for one or for many.

@@ -4,7 +4,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Context, Exit, list, say};
+use crate::agent::control::{Connection, Request};
+use crate::agent::{AgentStatus, Live, Stick, StickStatus};
 use crate::error::Result;
+use crate::job::Site;
 use crate::job::history::History;
 use crate::job::status::{Failure, Held, Status, status};
 use crate::journal::{Outcome, PRIMARY, PastRun};
@@ -27,11 +30,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let site = context.site()?;
-    let lang = site.config.lang;
+    let config = context.config()?;
+    let (lang, zone) = (config.lang, config.zone()?);
     if args.history {
-        let history = History::of(&site, &context.run());
-        let zone = site.config.zone()?;
+        let history = History::of(&Site::open(config)?, &context.run());
         context.screen.result(&history.runs, |runs| match runs.is_empty() {
             true => vec!["no run is remembered".to_owned()],
             false => runs.iter().map(|run| past(run, &zone)).collect(),
@@ -39,9 +41,56 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let now = Timestamp::now();
-    let status = status(&site, now, &context.run())?;
-    context.screen.result(&status, |status| lines(status, now, lang))?;
-    Ok(if args.check && !status.green { Exit::Failed } else { Exit::Done })
+    let green = match Connection::open(&config.agent.socket)? {
+        Some(mut agent) => {
+            let status: AgentStatus = agent.ask(&Request::Status, &context.run())?;
+            let all =
+                |status: &AgentStatus| [live(&status.agent, lang, &zone), lines(&status.backups, now, lang)].concat();
+            context.screen.result(&status, all)?;
+            status.backups.green
+        }
+        None => {
+            let status = status(&Site::open(config)?, now, &context.run())?;
+            context.screen.result(&status, |status| lines(status, now, lang))?;
+            status.green
+        }
+    };
+    Ok(if args.check && !green { Exit::Failed } else { Exit::Done })
+}
+
+/// What the agent knows beside the backups.
+fn live(live: &Live, lang: Lang, zone: &TimeZone) -> Vec<String> {
+    let mut lines: Vec<String> = live.sticks.iter().map(|stick| stick_line(stick, lang)).collect();
+    if live.stage.is_some() {
+        let working =
+            lang.pick("Es wird gerade gesichert.", "A backup is being made.", "Se está haciendo un respaldo.");
+        lines.push(working.to_owned());
+    }
+    if let Some(next) = live.next {
+        let label = lang.pick("Nächste Sicherung", "Next backup", "Próximo respaldo");
+        lines.push(format!("{label}: {}", say::moment(next, zone)));
+    }
+    lines.extend(live.trouble.iter().chain(&live.problem).cloned());
+    lines
+}
+
+pub(super) fn stick_line(stick: &StickStatus, lang: Lang) -> String {
+    let state = match stick.state {
+        Stick::Looking => lang.pick("wird angesehen", "is being looked at", "se está examinando"),
+        Stick::Tse => lang.pick("TSE, bleibt unberührt", "TSE, stays untouched", "TSE, no se toca"),
+        Stick::Refused => lang.pick("wird nicht benutzt", "is not used", "no se usa"),
+        Stick::Unjudged => lang.pick("bleibt unberührt", "stays untouched", "no se toca"),
+        Stick::Waiting => lang.pick("wartet auf die Sicherung", "waits for the backup", "espera el respaldo"),
+        Stick::Copying => {
+            lang.pick("wird beschrieben: NICHT abziehen", "is written: do NOT pull", "se escribe: NO retirar")
+        }
+        Stick::Safe => lang.pick("kann abgezogen werden", "may be pulled", "se puede retirar"),
+        Stick::Warned => lang.pick("Achtung", "note", "atención"),
+        Stick::Failed => lang.pick("NICHT gesichert", "NOT safe", "NO es segura"),
+    };
+    let at = stick.slot.as_ref().filter(|_| stick.mounted).map_or(String::new(), |at| format!(" ({at})"));
+    let why = stick.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+    format!("{}{at}  {state}{why}", stick.device)
 }
 
 fn lines(status: &Status, now: Timestamp, lang: Lang) -> Vec<String> {

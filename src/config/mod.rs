@@ -28,9 +28,9 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 pub use init::{Answers, Question, questions, write_config};
 pub use problem::{Problem, Problems};
 pub use sections::{
-    Accept, After, Automount, Device, DumpConfig, FeedbackConfig, LogConfig, LogTarget, PrimaryConfig, QuietHours,
-    Schedule, ScheduleConfig, SourceConfig, SourceKind, Spool, SqliteConfig, StickPath, SticksConfig, StoreConfig,
-    StoreKind, TseConfig,
+    Accept, After, AgentConfig, Automount, Device, DumpConfig, FeedbackConfig, Key, LogConfig, LogTarget,
+    PrimaryConfig, QuietHours, Schedule, ScheduleConfig, SourceConfig, SourceKind, Spool, SqliteConfig, StickPath,
+    SticksConfig, StoreConfig, StoreKind, TseConfig,
 };
 pub use show::show;
 pub use units::{format_duration, format_size, format_time, parse_duration, parse_size, parse_time};
@@ -85,6 +85,8 @@ pub struct Config {
     pub retention: Rules,
     /// `[feedback]`: lights and sounds.
     pub feedback: FeedbackConfig,
+    /// `[agent]`: how other programs talk to the agent.
+    pub agent: AgentConfig,
     /// `[log]`: how much is logged, and where to.
     pub log: LogConfig,
 }
@@ -121,6 +123,7 @@ impl Config {
             schedule: ScheduleConfig::default(),
             retention: Rules::default(),
             feedback: FeedbackConfig::default(),
+            agent: AgentConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -135,13 +138,7 @@ impl Config {
     pub fn not_acted_on(&self) -> Vec<String> {
         let mut lines: Vec<String> =
             self.idle_stores().map(|name| format!("stores.{name}: copies go to sticks only")).collect();
-        if self.schedule.enabled {
-            lines.push("schedule: backups are made when somebody asks for them".into());
-        }
-        lines.push("sticks.accept: every stick is written that is not another box's or customer's".into());
-        lines.push(
-            "mode, sticks.path, sticks.after, sticks.automount, feedback, log: for the agent, which is to come".into(),
-        );
+        lines.push("mode: copies go to sticks only".into());
         lines
     }
 
@@ -169,6 +166,7 @@ impl Config {
         let stores = root.named("stores", |section| StoreConfig::read(section, &retention));
         let schedule = root.table("schedule", ScheduleConfig::read);
         let feedback = root.table("feedback", FeedbackConfig::read);
+        let agent = root.table("agent", AgentConfig::read);
         let log = root.table("log", LogConfig::read);
         let (customer, box_name, time_zone) = (customer?, box_name?, time_zone?);
         Some(Self {
@@ -186,6 +184,7 @@ impl Config {
             schedule,
             retention,
             feedback,
+            agent,
             log,
         })
     }

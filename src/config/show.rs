@@ -28,6 +28,7 @@ pub fn show(config: &Config) -> String {
     out.table("retention");
     sections::retention::show(&config.retention, &mut out);
     config.feedback.show(&mut out);
+    config.agent.show(&mut out);
     config.log.show(&mut out);
     out.0
 }

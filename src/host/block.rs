@@ -118,6 +118,17 @@ pub fn node(dev: u64) -> Result<Option<Node>> {
     Ok(Some(Node { dev, disk: disk_dev, disk_path: Path::new("/dev").join(name), start }))
 }
 
+/// The node of what begins `offset` bytes into the disk: the disk itself, or the partition that the kernel sees there.
+pub fn at_offset(disk: &Node, offset: u64) -> Option<PathBuf> {
+    if offset == 0 {
+        return Some(disk.disk_path.clone());
+    }
+    let parts = fs::read_dir(sysfs(disk.disk)).ok()?.flatten();
+    let begins_there = |dir: &Path| attribute(dir, "start")?.parse::<u64>().ok()?.checked_mul(SYSFS_SECTOR);
+    let mut found = parts.filter(|part| begins_there(&part.path()) == Some(offset));
+    Some(Path::new("/dev").join(found.next()?.file_name()))
+}
+
 /// One attribute of a sysfs folder, without the newline at its end.
 pub fn attribute(dir: &Path, name: &str) -> Option<String> {
     let bytes = durable::read(&dir.join(name), 4096).ok()?;

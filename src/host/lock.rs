@@ -42,8 +42,15 @@ impl Lock {
     }
 }
 
-/// Closing the file gives the lock back; to unlock it before (as `nix::fcntl::Flock` does, which panics when that
-/// fails) would only be one more thing to go wrong.
+impl Drop for Lock {
+    /// Closing the file would not do: a child that is being started shares it for a moment, and with it the lock.
+    /// Unlocking that fails is made good by that close (`nix::fcntl::Flock` would panic).
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is open until `self` is gone.
+        unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
+    }
+}
+
 fn lock(file: &File) -> io::Result<()> {
     loop {
         // SAFETY: the descriptor is open for as long as `file` is borrowed.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::artifact::verify;
 use super::copy::{self, CopyDone};
@@ -24,7 +24,7 @@ use crate::primary::{Draft, HEADROOM, Stored};
 const FIRST_SHARE: u64 = 3;
 
 /// What a backup came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// The backup's id.
     pub id: BackupId,
@@ -41,7 +41,7 @@ pub struct Report {
 }
 
 /// What one artifact came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ArtifactReport {
     /// Its file name.
     pub name: ArtifactName,
@@ -85,15 +85,25 @@ fn make_and_copy(site: &Site, lock: &Lock, stick: Option<&StickAt>, record: &mut
         record.saw(&identity, &there);
         newest_elsewhere = newest;
     }
-    site.primary.sweep(lock)?;
-    drill::sweep(site.primary.dir());
-    site.sweep()?;
+    begin(site, lock)?;
     let (stored, mut report) = make(site, lock, newest_elsewhere.as_ref(), record, run)?;
     record.is_about(&report.id);
     if let Some(stick) = stick {
         report.copies.push(copy::to_stick(site, &stored, stick, record, run)?);
     }
-    // The backup is made, whatever becomes of the older ones.
+    end(site, lock, &mut report, record, run);
+    Ok(report)
+}
+
+/// Clears up after runs that died.
+pub(super) fn begin(site: &Site, lock: &Lock) -> Result<()> {
+    site.primary.sweep(lock)?;
+    drill::sweep(site.primary.dir());
+    site.sweep()
+}
+
+/// What is to be done once the copies are made. The backup is made, whatever becomes of the older ones.
+pub(super) fn end(site: &Site, lock: &Lock, report: &mut Report, record: &Record, run: &Run) {
     match prune::after_backup(site, lock, record, run) {
         Ok(gone) => report.removed.extend(gone),
         Err(error) => {
@@ -102,12 +112,11 @@ fn make_and_copy(site: &Site, lock: &Lock, stick: Option<&StickAt>, record: &mut
             report.warnings.push(message);
         }
     }
-    Ok(report)
 }
 
 /// Makes the backup in the primary, proven readable. Its id comes after `newest_elsewhere` too: a box that lost its primary
 /// must not begin anew behind its own backups.
-fn make(
+pub(super) fn make(
     site: &Site,
     lock: &Lock,
     newest_elsewhere: Option<&BackupId>,

@@ -1,24 +1,27 @@
 //! The copy: a finished backup goes onto a stick, is read back from there, and is remembered.
 
+use std::path::Path;
+
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::record::Record;
 use super::stick::Identity;
 use super::{Site, StickAt, prune};
-use crate::error::{Context, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{Outcome, Place, STICK};
 use crate::model::{BackupId, Manifest, Run};
 use crate::primary::{CopyRecord, Stored};
 use crate::stick::fs::StickFs;
 use crate::stick::generations;
 use crate::stick::publish::{Outgoing, PublishRules, Published, publish};
+use crate::trust::Enrolments;
 
 /// Bytes left free on a stick, so that a person can still put a file on it.
 const RESERVE: u64 = 1 << 20;
 
 /// How one copy went.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CopyDone {
     /// The kind or name of the store.
     pub store: String,
@@ -59,17 +62,19 @@ pub(super) fn to_stick(site: &Site, stored: &Stored, at: &StickAt, record: &mut 
         }
         Err(error) => {
             record.falls_short(Outcome::Partly, &format!("{medium:?}: {}", error.report()));
-            CopyDone {
-                store: STICK.into(),
-                medium,
-                files: Vec::new(),
-                bytes: 0,
-                freed: Vec::new(),
-                repaired: Vec::new(),
-                error: Some(error.report()),
-            }
+            failed(&at.path, &error)
         }
     })
+}
+
+/// The record of a copy that could not be made.
+pub(super) fn failed(medium: &Path, error: &Error) -> CopyDone {
+    CopyDone {
+        store: STICK.into(),
+        medium: medium.display().to_string(),
+        error: Some(error.report()),
+        ..CopyDone::default()
+    }
 }
 
 fn put(site: &Site, stored: &Stored, at: &StickAt, record: &mut Record, run: &Run) -> Result<(String, Published)> {
@@ -81,6 +86,7 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, record: &mut Record, run: &Ru
         keep: how_many(site, fs.as_mut(), &file.manifest)?,
         reserve: RESERVE,
         lang: site.config.lang,
+        adopt: Enrolments::read(&site.config.state)?.is_adopted(&medium),
         ..PublishRules::default()
     };
     let published = publish(fs.as_mut(), &outgoing, &rules, run).inspect_err(|error| {

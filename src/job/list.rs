@@ -1,7 +1,7 @@
 //! What backups there are, and when each was last proven.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::history::History;
 use super::{Site, StickAt};
@@ -12,7 +12,7 @@ use crate::primary::Stored;
 use crate::stick::generations;
 
 /// One backup, as a list shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Listed {
     /// Its id.
     pub id: BackupId,
@@ -36,7 +36,7 @@ pub struct Listed {
 }
 
 /// A verified copy of a backup.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Copied {
     /// Where it is.
     #[serde(flatten)]

@@ -3,8 +3,11 @@
 pub mod backup;
 pub mod check;
 pub mod copy;
+pub mod cycle;
+pub mod enrolment;
 pub mod history;
 pub mod list;
+pub mod plugged;
 pub mod plumbing;
 pub mod prune;
 pub mod recover;

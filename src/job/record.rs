@@ -45,6 +45,12 @@ pub(super) struct Record<'a> {
     ending: Ending,
 }
 
+/// What a record beside another one has.
+pub(super) struct Side {
+    facts: Vec<Fact>,
+    ending: Ending,
+}
+
 /// What the journal said when the run began.
 #[derive(Default)]
 struct Known {
@@ -61,7 +67,29 @@ struct Ending {
     trouble: Option<(Outcome, String)>,
 }
 
-impl Record<'_> {
+impl<'a> Record<'a> {
+    /// A record of what goes on beside this run, in another thread; it is to be [taken up](Self::take_up).
+    pub(super) fn beside<'b>(&self, run: &'b Run<'b>) -> Record<'b>
+    where
+        'a: 'b,
+    {
+        let (known, facts, ending) = (Known::default(), Vec::new(), Ending::default());
+        Record { site: self.site, run, new: self.new.clone(), begun: false, known, facts, ending }
+    }
+
+    /// What was put into a record beside this one, to be handed from thread to thread.
+    pub(super) fn into_side(self) -> Side {
+        Side { facts: self.facts, ending: self.ending }
+    }
+
+    /// Takes up what happened beside the run.
+    pub(super) fn take_up(&mut self, side: Side) {
+        self.facts.extend(side.facts);
+        if let Some((outcome, why)) = side.ending.trouble {
+            self.falls_short(outcome, &why);
+        }
+    }
+
     /// The run has begun.
     pub(super) fn begin(&mut self) {
         self.began(Timestamp::now());

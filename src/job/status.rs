@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Site;
 use super::history::History;
@@ -17,7 +17,7 @@ use crate::policy::health::{self, Standing, Trouble};
 use crate::policy::rows::Fell;
 
 /// How the box stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
     /// The newest good backup.
     pub newest: Option<Listed>,
@@ -47,10 +47,12 @@ pub struct Status {
     pub troubles: Vec<Trouble>,
     /// Whether all is well.
     pub green: bool,
+    /// Until when that is so, unless a backup is made or a copy.
+    pub green_until: Option<Timestamp>,
 }
 
 /// What a place has of this box.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Held {
     /// The place.
     #[serde(flatten)]
@@ -68,7 +70,7 @@ pub struct Held {
 }
 
 /// A drill that was passed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Drill {
     /// The backup.
     pub backup: BackupId,
@@ -80,7 +82,7 @@ pub struct Drill {
 }
 
 /// A run that failed or died.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Failure {
     /// It.
     pub run: PastRun,
@@ -98,8 +100,10 @@ pub fn status(site: &Site, now: Timestamp, run: &Run) -> Result<Status> {
     let age = |listed: &Listed| listed.started.map(|started| now.duration_since(started));
     let copied = good.iter().find(|listed| !listed.copies.is_empty());
     let newest_copied = copied.map(|listed| listed.id.clone());
+    let copied_at = copied.and_then(|listed| listed.started);
     let copied = copied.and_then(age);
     let newest = good.into_iter().next();
+    let made_at = newest.as_ref().and_then(|listed| listed.started);
     let age = newest.as_ref().and_then(age);
     let (clock, fell) = prune::doubts(site, now)?;
     let troubles = health::judge(&Standing { newest: age, copied, damaged: damaged.len(), fell: fell.as_ref() });
@@ -117,6 +121,7 @@ pub fn status(site: &Site, now: Timestamp, run: &Run) -> Result<Status> {
         clock,
         fell,
         green: troubles.is_empty(),
+        green_until: health::well_until(made_at, copied_at).filter(|_| troubles.is_empty()),
         troubles,
     })
 }

@@ -49,15 +49,7 @@ impl StickAt {
 
     /// Looks at the stick read-only, and judges it as a target for this box.
     pub fn judge_for(&self, site: &Site) -> Result<Judged> {
-        let tse = site.config.sticks.tse.clone();
-        let rules = StickRules {
-            customer: Some(site.config.customer.clone()),
-            box_name: Some(site.config.box_name.clone()),
-            box_id: Some(site.box_id.clone()),
-            tse: TseRules { serials: tse.serials, positions: tse.positions },
-            ..StickRules::default()
-        };
-        self.judge(&rules)
+        self.judge(&rules(site))
     }
 
     /// Looks at the stick read-only, for reading it only: any customer's, also a write-protected one.
@@ -95,6 +87,12 @@ impl StickAt {
         Ok((self.open(&judged, true)?, judged.identity(&self.path)))
     }
 
+    /// Opens another box's stick for writing, because somebody wants it to become this box's.
+    pub(super) fn open_for_taking_over(&self, site: &Site) -> Result<(Box<dyn StickFs>, Judged)> {
+        let judged = self.judge(&StickRules { allow_foreign: true, ..rules(site) })?;
+        Ok((self.open(&judged, true)?, judged))
+    }
+
     fn open(&self, judged: &Judged, writable: bool) -> Result<Box<dyn StickFs>> {
         match &judged.inspection.medium {
             Medium::Folder { path, device: None } if self.plain_folder => stick::folder::open_folder(path),
@@ -105,6 +103,23 @@ impl StickAt {
             }
             Medium::Image(_) | Medium::Device(_) => stick::image::open_volume(&judged.volume(&self.path)?, writable),
         }
+    }
+}
+
+/// The elements that the configuration names.
+pub(super) fn tse_rules(site: &Site) -> TseRules {
+    let tse = site.config.sticks.tse.clone();
+    TseRules { serials: tse.serials, positions: tse.positions }
+}
+
+/// What this box wants of a stick.
+fn rules(site: &Site) -> StickRules {
+    StickRules {
+        customer: Some(site.config.customer.clone()),
+        box_name: Some(site.config.box_name.clone()),
+        box_id: Some(site.box_id.clone()),
+        tse: tse_rules(site),
+        ..StickRules::default()
     }
 }
 
@@ -119,7 +134,7 @@ impl Judged {
     }
 
     /// The volume that may be used, or why there is none.
-    fn volume(&self, path: &Path) -> Result<Volume> {
+    pub(super) fn volume(&self, path: &Path) -> Result<Volume> {
         match &self.verdict.kind {
             VerdictKind::Usable { volume } => {
                 let found = self.inspection.volume(*volume);
@@ -129,7 +144,8 @@ impl Judged {
         }
     }
 
-    fn identity(&self, path: &Path) -> Identity {
+    /// Which medium it is.
+    pub(super) fn identity(&self, path: &Path) -> Identity {
         let volume = match &self.verdict.kind {
             VerdictKind::Usable { volume } => self.inspection.facts.volumes.get(*volume),
             VerdictKind::Refused(_) => None,

@@ -1,7 +1,7 @@
 //! What the journal knows of: runs, places, copies, proofs.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::BackupId;
 
@@ -42,7 +42,7 @@ impl RunKind {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// All of it was done.
@@ -77,7 +77,7 @@ impl Outcome {
 }
 
 /// What was done to show that a copy is good, from the weakest to the strongest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
     /// It was read back when it was written.
@@ -109,7 +109,7 @@ impl How {
 }
 
 /// Where a copy is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// [`PRIMARY`], [`STICK`] or the name of a store.
     pub store: String,
@@ -130,7 +130,7 @@ impl Place {
 }
 
 /// That a copy was good at some moment, and how that was shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// How it was shown.
     pub how: How,
@@ -215,7 +215,7 @@ pub struct Ended {
 }
 
 /// A run, as the journal tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastRun {
     /// [`RunKind::name`], or a kind that this program does not know.
     pub kind: String,

@@ -1,7 +1,7 @@
 //! Whether a box is well backed up, and what a person in the shop should do when it is not.
 
-use jiff::SignedDuration;
-use serde::Serialize;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::rows::Fell;
 use crate::lang::Lang;
@@ -29,7 +29,7 @@ pub struct Standing<'a> {
 }
 
 /// Something that is not well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "trouble")]
 pub enum Trouble {
     /// There is no good backup.
@@ -78,6 +78,13 @@ pub fn judge(standing: &Standing<'_>) -> Vec<Trouble> {
     }
     troubles.extend(standing.fell.cloned().map(Trouble::Fell));
     troubles
+}
+
+/// Until when a box that is well stays so, if nothing is done: by when its newest backup and the newest that is elsewhere
+/// were made.
+pub fn well_until(made: Option<Timestamp>, copied: Option<Timestamp>) -> Option<Timestamp> {
+    let ends = [made.map(|at| at + OVERDUE), copied.map(|at| at + COPY_OVERDUE)];
+    ends.into_iter().flatten().min()
 }
 
 impl Trouble {

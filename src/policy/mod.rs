@@ -2,10 +2,14 @@
 
 pub mod clock;
 pub mod dating;
+pub mod enrol;
 pub mod health;
 pub mod reread;
 pub mod retention;
 pub mod rows;
+pub mod schedule;
+pub mod signal;
+pub mod slot;
 pub mod space;
 pub mod stick;
 pub mod tse;

@@ -26,7 +26,7 @@ pub struct Counted {
 }
 
 /// A source that lost half of its rows or more.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Fell {
     /// The source.
     pub source: FileName,

@@ -150,8 +150,8 @@ fn image(path: &Path, meta: &fs::Metadata) -> DeviceFacts {
     DeviceFacts { size: meta.len(), read_only, is_image: true, ..DeviceFacts::default() }
 }
 
-/// What udev and sysfs tell about the whole disk; on a box without udev, sysfs alone.
-fn device(node: &Node) -> DeviceFacts {
+/// What udev and sysfs tell about the whole disk; on a box without udev, sysfs alone. Opens nothing.
+pub fn device(node: &Node) -> DeviceFacts {
     let dir = block::sysfs(node.disk);
     let number = |name| block::attribute(&dir, name).and_then(|text| text.parse::<u64>().ok());
     let mut facts = DeviceFacts {

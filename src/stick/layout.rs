@@ -6,6 +6,7 @@
 //! TILLSTICK/<box>/manifest-<id>.json     a backup exists when its manifest is in sight; .sig beside it
 //! TILLSTICK/<box>/manifest-<id>.sha256   the manifest's SHA-256, and that of every piece of a split file
 //! TILLSTICK/<box>/backups/<id>/...       the files of the earlier ones
+//! TILLSTICK/<box>/token.json             by which the box knows the stick again
 //! TILLSTICK/README.txt, stick.json
 //! TILLSTICK/clusters.note                hidden: what the current step takes or frees
 //! <name>.<id>.part, <name>.part          unfinished, and hidden where that is possible
@@ -58,6 +59,11 @@ pub fn signature(box_name: &FileName, id: &BackupId) -> String {
 /// The path of the file with the SHA-256 of a backup's manifest, and of every piece of its split files.
 pub fn sums(box_name: &FileName, id: &BackupId) -> String {
     format!("{HOME}/{box_name}/{MANIFEST}{id}.sha256")
+}
+
+/// The path of the token by which a box knows the stick again.
+pub fn token(box_name: &FileName) -> String {
+    format!("{HOME}/{box_name}/token.json")
 }
 
 /// What a file in the folder of a box is for.

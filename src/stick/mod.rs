@@ -13,6 +13,7 @@ pub mod image;
 pub mod layout;
 mod lost;
 pub mod medium;
+pub mod mount;
 mod note;
 mod overlay;
 pub mod probe;
@@ -24,7 +25,9 @@ mod shared;
 mod stamp;
 pub mod sums;
 mod system;
+pub mod token;
 mod walker;
+pub mod watch;
 
 use std::path::PathBuf;
 

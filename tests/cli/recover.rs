@@ -37,7 +37,10 @@ fn without_into_everything_goes_where_it_was() {
     site.run(&["backup", "--stick", stick.text()]).exits(0);
     let count = receipts(&site.database());
     site.run(&["recover", stick.text(), "--yes"]).exits(1).says(&["overwrites nothing", "tillstick.toml"]);
-    fs::remove_file(site.database()).unwrap();
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(site.path(&format!("kasse.db{end}")));
+    }
+    assert!(!site.database().exists());
     fs::remove_file(site.config()).unwrap();
     site.run(&["recover", stick.text(), "--yes"]).exits(0);
     assert_eq!(receipts(&site.database()), count);

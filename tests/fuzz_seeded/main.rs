@@ -2,6 +2,7 @@
 //!
 //! TILLSTICK_SEEDS=DIR writes the real inputs there instead, as a corpus for libFuzzer (`make fuzz`).
 #![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+#![allow(clippy::print_stdout, reason = "a long run says how far it came")]
 
 #[allow(dead_code, reason = "the images alone are made with it")]
 #[path = "../stick_probe/kit.rs"]
@@ -31,12 +32,12 @@ const KEPT: usize = 8;
 const FULL: Duration = Duration::from_secs(60);
 
 /// Tries `quick` inputs, or as many as a minute allows.
-fn fuzz(target: &Target, seeds: Vec<Vec<u8>>, quick: u32) {
+fn fuzz(target: &Target, seeds: &[Vec<u8>], quick: u32) {
     if let Some(dir) = std::env::var_os("TILLSTICK_SEEDS") {
-        return write(&Path::new(&dir).join(target.name), &seeds);
+        return write(&Path::new(&dir).join(target.name), seeds);
     }
     assert!(!seeds.is_empty());
-    let (mut pool, mut dice, started, mut done) = (seeds.clone(), Dice::new(0), Instant::now(), 0);
+    let (mut pool, mut dice, started, mut done) = (seeds.to_vec(), Dice::new(0), Instant::now(), 0);
     seeds.iter().for_each(|seed| try_one(target, seed));
     while if proof::is_full() { started.elapsed() < FULL } else { done < quick } {
         let mut input = dice.pick(&pool).clone();
@@ -76,35 +77,35 @@ fn write(dir: &Path, seeds: &[Vec<u8>]) {
 
 #[test]
 fn looking_at_any_stick_stays_within_its_limits_and_its_medium() {
-    fuzz(&targets::PROBE, seeds::media(), 6_000);
+    fuzz(&targets::PROBE, &seeds::media(), 6_000);
 }
 
 #[test]
 fn any_stick_is_read_in_bounds_and_publishing_onto_it_spares_what_is_not_ours() {
-    fuzz(&targets::STICK, seeds::volumes(), 1_500);
+    fuzz(&targets::STICK, &seeds::volumes(), 1_500);
 }
 
 #[test]
 fn a_manifest_that_is_accepted_comes_back_as_it_was_and_names_no_path() {
-    fuzz(&targets::MANIFEST, seeds::manifests(), 20_000);
+    fuzz(&targets::MANIFEST, &seeds::manifests(), 20_000);
 }
 
 #[test]
 fn a_configuration_reads_back_as_it_is_shown_or_every_mistake_has_its_place() {
-    fuzz(&targets::CONFIG, seeds::configs(), 3_000);
+    fuzz(&targets::CONFIG, &seeds::configs(), 3_000);
 }
 
 #[test]
 fn an_index_of_chunks_comes_back_as_it_was_and_never_changes_an_artifact() {
-    fuzz(&targets::CHUNKS, vec![targets::text_index()], 1_000);
+    fuzz(&targets::CHUNKS, &[targets::text_index()], 1_000);
 }
 
 #[test]
 fn statements_end_at_the_same_places_however_the_text_comes_in() {
-    fuzz(&targets::SPLIT, seeds::statements(), 20_000);
+    fuzz(&targets::SPLIT, &seeds::statements(), 20_000);
 }
 
 #[test]
 fn any_text_loads_into_a_database_that_dumps_to_itself_or_leaves_nothing() {
-    fuzz(&targets::LOAD, seeds::dumps(), 300);
+    fuzz(&targets::LOAD, &seeds::dumps(), 300);
 }

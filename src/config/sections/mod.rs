@@ -1,5 +1,6 @@
 //! The tables of the configuration, one type each: meaning, unit and default of every key, how it is read and shown.
 
+mod agent;
 mod dump;
 mod feedback;
 mod log;
@@ -10,6 +11,7 @@ mod source;
 mod sticks;
 mod store;
 
+pub use agent::{AgentConfig, Key};
 pub use dump::DumpConfig;
 pub use feedback::{Device, FeedbackConfig, QuietHours};
 pub use log::{LogConfig, LogTarget};

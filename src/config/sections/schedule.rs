@@ -7,6 +7,7 @@ use jiff::civil::Time;
 use crate::config::show::{Out, quoted};
 use crate::config::take::{Section, duration, flag, list, parsed};
 use crate::config::units;
+use crate::policy::schedule::Rule;
 
 /// The shortest interval on offer.
 const EVERY_MIN: Duration = Duration::from_secs(60);
@@ -45,6 +46,14 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
+    /// The rule by which runs are due; `None` when none is made by itself.
+    pub fn policy(&self) -> Option<Rule> {
+        self.enabled.then(|| match &self.rule {
+            Schedule::At(times) => Rule::At(times.clone()),
+            Schedule::Every { every, origin } => Rule::Every { every: *every, origin: *origin },
+        })
+    }
+
     pub(in crate::config) fn read(section: &mut Section<'_, '_>) -> Self {
         let default = Self::default();
         let enabled = section.get("enabled", flag, default.enabled);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::show::{Out, path_text, quoted};
 use crate::config::take::{Section, list, one_of, parse_path, parsed, whole};
+pub use crate::policy::enrol::Accept;
 
 const ACCEPTS: [(&str, Accept); 3] = [("first", Accept::First), ("enrolled", Accept::Enrolled), ("any", Accept::Any)];
 const AFTERS: [(&str, After); 2] = [("unmount", After::Unmount), ("keep", After::Keep)];
@@ -39,17 +40,6 @@ pub enum StickPath {
     Auto,
     /// This folder.
     Fixed(PathBuf),
-}
-
-/// Which sticks are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accept {
-    /// `"first"`: the first stick is enrolled by being plugged, later strangers are refused.
-    First,
-    /// `"enrolled"`: only sticks that somebody enrolled.
-    Enrolled,
-    /// `"any"`: every stick, except another box's.
-    Any,
 }
 
 /// What happens to a stick when the copy on it is proven.

@@ -8,6 +8,7 @@ use super::facts::{ChainFault, FsKind, Problem};
 use crate::error::{Error, Kind};
 use crate::lang::Lang;
 use crate::model::FileName;
+use crate::policy::enrol::Stranger;
 use crate::policy::tse::TseSign;
 
 /// Why a stick must not be written to.
@@ -60,6 +61,11 @@ pub enum Reason {
         customer: FileName,
         /// The box that made them.
         box_name: FileName,
+    },
+    /// It is none of this box's own.
+    Stranger {
+        /// In what way.
+        what: Stranger,
     },
     /// The backups of another box with our name are on it.
     OtherBox {
@@ -137,6 +143,16 @@ impl Reason {
             ),
             Self::TooSmall { need, size } => too_small(*need, *size, lang),
             Self::OtherCustomer { customer, .. } => other_customer(customer, lang),
+            Self::Stranger { what: Stranger::Unknown } => plain(
+                "Dieser Stick ist hier nicht angemeldet. Einen angemeldeten nehmen, oder diesen anmelden: `tillstick stick enroll`.",
+                "This stick is not enrolled here. Use one that is, or enrol this one: `tillstick stick enroll`.",
+                "Esta memoria USB no está registrada aquí. Use una registrada o registre esta: `tillstick stick enroll`.",
+            ),
+            Self::Stranger { .. } => plain(
+                "Dieser Stick gibt sich als ein angemeldeter aus, ist es aber nicht. Wer ihn trotzdem benutzen will, meldet ihn neu an: `tillstick stick enroll`.",
+                "This stick passes for an enrolled one and is not. To use it all the same, enrol it anew: `tillstick stick enroll`.",
+                "Esta memoria USB se hace pasar por una registrada y no lo es. Para usarla de todos modos, regístrela de nuevo: `tillstick stick enroll`.",
+            ),
             Self::OtherBox { box_name, .. } => other_box(box_name, lang),
         }
     }
@@ -256,6 +272,11 @@ impl fmt::Display for Reason {
             Self::OtherCustomer { customer, box_name } => {
                 write!(f, "the stick belongs to customer {:?} (box {:?})", customer.as_str(), box_name.as_str())
             }
+            Self::Stranger { what: Stranger::Unknown } => write!(f, "the stick is not enrolled"),
+            Self::Stranger { what: Stranger::WithoutToken } => {
+                write!(f, "the stick has the serial number and file system of an enrolled one, and not its token")
+            }
+            Self::Stranger { what: Stranger::CopiedToken } => write!(f, "the stick has the token of another stick"),
             Self::OtherBox { box_name, box_id } => {
                 write!(f, "the stick belongs to another box {:?} with the id {box_id:?}", box_name.as_str())
             }
