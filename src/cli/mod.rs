@@ -27,6 +27,7 @@ use crate::host::signals;
 use crate::job::{Site, StickAt};
 use crate::lang::Lang;
 use crate::model::Cancel;
+use crate::source::sqlite;
 use screen::Screen;
 
 const AFTER_HELP: &str = "\
@@ -163,6 +164,9 @@ impl Context {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(cli.verbose);
+    if !sqlite::bound_memory() {
+        log::warn!("SQLite was running before this program: what a hostile dump takes of the memory is not bounded");
+    }
     let cancel = Cancel::default();
     let screen = Screen::new(cli.json, cli.quiet, cancel.clone());
     let context = Context { config: cli.config, screen, cancel };
