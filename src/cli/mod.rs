@@ -31,6 +31,7 @@ use crate::host::signals;
 use crate::job::{Site, StickAt};
 use crate::lang::Lang;
 use crate::model::Cancel;
+use crate::source::sqlite;
 use screen::Screen;
 
 const AFTER_HELP: &str = "\
@@ -174,6 +175,9 @@ pub fn main() -> ExitCode {
     if !matches!(cli.verb, Verb::Agent(_)) {
         // The agent's is configured.
         start_log(level_of(cli.verbose), None);
+    }
+    if !sqlite::bound_memory() {
+        log::warn!("SQLite was running before this program: what a hostile dump takes of the memory is not bounded");
     }
     let cancel = Cancel::default();
     let screen = Screen::new(cli.json, cli.quiet, cancel.clone());

@@ -2,11 +2,13 @@
 //!
 //! [`snapshot`] takes a state that no longer changes (with [`copy`], [`recover`], [`spool`]), [`dump`] tells what is
 //! written in which order, [`schema`] and [`virt`] read what there is, [`rows`] and [`text`] write values, [`open`] keeps
-//! the source unchanged and explains failures. [`load`] is the way back. `unsafe` is in [`raw`] and [`load`] alone.
+//! the source unchanged and explains failures. [`load`] is the way back. [`memory`] bounds what SQL from
+//! outside may take. `unsafe` is in [`raw`], [`memory`] and [`load`] alone.
 
 mod copy;
 mod dump;
 mod load;
+mod memory;
 mod open;
 mod out;
 mod place;
@@ -24,6 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use load::{Loaded, Options as LoadOptions, Scanner, load};
+pub use memory::bound_memory;
 use open::describe;
 pub use place::Place;
 use schema::Pages;

@@ -1,9 +1,10 @@
 //! The new database's connection, under guard from its first statement on: what SQL from outside may do, how much of
 //! it, and how it is stopped.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::config::DbConfig;
@@ -11,19 +12,27 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::Options;
+use super::budget::{Budget, STEPS_PER_LOOK};
+use super::functions::Functions;
 use super::prepared::Failure;
 use crate::error::{Error, Kind, Result};
 use crate::host::space;
 use crate::model::Cancel;
+use crate::source::sqlite::memory::Ceiling;
 use crate::source::sqlite::raw::{compare_bytes, is_built_in};
 
-/// How many steps of SQLite's machine pass between two looks at the cancel flag: well under a millisecond.
-const STEPS_PER_LOOK: u32 = 10_000;
+/// Memory that SQLite may take, in bytes: for caches, sorting and the schema; and for each byte of the longest statement
+/// or row so far, which is there as text, as a value and as a record.
+const MEMORY_BASE: u64 = 64 << 20;
+const MEMORY_PER_BYTE: u64 = 8;
 
-/// Steps that a load may take whatever its size, and for each byte of text. A row takes about 2 steps a byte to insert,
-/// and a few more for each index and for the final check; a hostile trigger or expression takes as many as it likes.
-const STEPS_BASE: u64 = 200_000_000;
-const STEPS_PER_BYTE: u64 = 200;
+/// The longest value that is made whatever the text is, in bytes: the list of a common word in a full-text index is one.
+/// And for each byte of the longest statement or row so far: a line feed may become two characters.
+const LENGTH_BASE: u64 = 16 << 20;
+const LENGTH_PER_BYTE: u64 = 2;
+
+/// What stays free of the file system, in bytes; of a small one a tenth.
+const KEEP_FREE: u64 = 64 << 20;
 
 /// Unknown collations that are remembered by name.
 const COLLATIONS_MAX: usize = 100;
@@ -60,13 +69,22 @@ pub(super) enum Allowed {
 
 /// What the callbacks share with the loader.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     allowed: AtomicU8,
     denied: Mutex<Option<String>>,
     collations: Mutex<Vec<String>>,
-    steps: AtomicU64,
-    steps_max: AtomicU64,
-    exhausted: AtomicBool,
+    budget: Budget,
+}
+
+impl Shared {
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Keeps the first reason why something was not allowed.
+    pub(super) fn deny(&self, reason: String) {
+        lock(&self.denied).get_or_insert(reason);
+    }
 }
 
 /// A database whose statements come from outside.
@@ -74,8 +92,11 @@ struct Shared {
 pub(super) struct Database {
     // Dropped first: the callbacks point to `shared`.
     connection: Connection,
+    functions: Functions,
     shared: Arc<Shared>,
-    cancel: Cancel,
+    ceiling: Ceiling,
+    /// The longest statement or row so far, in bytes.
+    longest: Cell<u64>,
     path: PathBuf,
     max: Option<u64>,
 }
@@ -86,17 +107,18 @@ impl Database {
     pub(super) fn open(path: &Path, options: &Options, cancel: &Cancel) -> Result<Self> {
         let open = || -> rusqlite::Result<Self> {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let ceiling = Ceiling::set(MEMORY_BASE);
             let connection = Connection::open_with_flags(path, flags)?;
             let shared = Arc::new(Shared {
                 allowed: AtomicU8::new(Allowed::Own as u8),
                 denied: Mutex::default(),
                 collations: Mutex::default(),
-                steps: AtomicU64::new(0),
-                steps_max: AtomicU64::new(STEPS_BASE),
-                exhausted: AtomicBool::new(false),
+                budget: Budget::new(cancel.clone()),
             });
-            let (cancel, path, max) = (cancel.clone(), path.to_owned(), options.database_max);
-            let database = Self { connection, shared, cancel, path, max };
+            let functions = Functions::bound(&connection, &shared)?;
+            let (path, max) = (path.to_owned(), options.database_max);
+            let longest = Cell::new(0);
+            let database = Self { connection, functions, shared, ceiling, longest, path, max };
             database.guard(options)?;
             Ok(database)
         };
@@ -119,24 +141,15 @@ impl Database {
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, false)?;
         let bytes = |bytes: usize| i32::try_from(bytes).unwrap_or(i32::MAX);
-        // A literal's text is at least as long as its value, except for a line feed that becomes two characters.
-        db.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes(options.statement_max.saturating_mul(2)))?;
+        self.set_length();
         db.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, bytes(options.statement_max))?;
         db.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
         db.set_limit(Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10)?;
         db.set_limit(Limit::SQLITE_LIMIT_FUNCTION_ARG, 127)?;
         db.set_limit(Limit::SQLITE_LIMIT_EXPR_DEPTH, 1000)?;
         db.set_limit(Limit::SQLITE_LIMIT_WORKER_THREADS, 0)?;
-        let (shared, cancel) = (self.shared.clone(), self.cancel.clone());
-        db.progress_handler(
-            STEPS_PER_LOOK as c_int,
-            Some(move || {
-                let steps = shared.steps.fetch_add(u64::from(STEPS_PER_LOOK), Ordering::Relaxed);
-                let exhausted = steps > shared.steps_max.load(Ordering::Relaxed);
-                shared.exhausted.fetch_or(exhausted, Ordering::Relaxed);
-                exhausted || cancel.is_cancelled()
-            }),
-        )?;
+        let shared = self.shared.clone();
+        db.progress_handler(STEPS_PER_LOOK as c_int, Some(move || shared.budget.look()))?;
         let shared: *const Shared = &raw const *self.shared;
         // SAFETY: the connection is open; `shared` outlives it, being dropped behind it.
         unsafe {
@@ -168,9 +181,31 @@ impl Database {
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, on).map(drop)
     }
 
-    /// Says how many bytes of text were taken: a statement may take work in proportion to them.
-    pub(super) fn consumed(&self, bytes: u64) {
-        self.shared.steps_max.store(STEPS_BASE.saturating_add(bytes.saturating_mul(STEPS_PER_BYTE)), Ordering::Relaxed);
+    /// Says how many bytes of text were taken, and how many the statement or the rows at hand are: what SQLite may do, hold
+    /// and make is in proportion to them.
+    pub(super) fn consumed(&self, bytes: u64, at_hand: u64) {
+        self.shared.budget.consumed(bytes);
+        if at_hand > self.longest.get() {
+            self.longest.set(at_hand);
+            self.ceiling.raise(MEMORY_BASE.saturating_add(at_hand.saturating_mul(MEMORY_PER_BYTE)));
+            self.set_length();
+        }
+    }
+
+    fn set_length(&self) {
+        let length = self.longest.get().saturating_mul(LENGTH_PER_BYTE).max(LENGTH_BASE);
+        let length = c_int::try_from(length).unwrap_or(c_int::MAX);
+        // SAFETY: the connection is open.
+        unsafe { ffi::sqlite3_limit(self.handle(), ffi::SQLITE_LIMIT_LENGTH, length) };
+        self.functions.set_length(length);
+    }
+
+    /// Fails when the load was stopped or has done more than it may: a statement can be too short for SQLite to look.
+    pub(super) fn look(&self) -> std::result::Result<(), Failure> {
+        if self.shared.budget.must_stop() {
+            return Err(Failure { code: ffi::SQLITE_INTERRUPT, message: "interrupted".to_owned() });
+        }
+        Ok(())
     }
 
     /// The collations that the text uses and this program lacks.
@@ -181,26 +216,32 @@ impl Database {
     /// Tells what a failure of SQLite means for the load. `doing` says what was being done.
     pub(super) fn explain(&self, failure: &Failure, doing: &str) -> Error {
         let denied = lock(&self.shared.denied).take();
-        let exhausted = self.shared.exhausted.load(Ordering::Relaxed);
+        let budget = &self.shared.budget;
         let error = |kind, why: &str| Error::new(kind, format!("{doing}: {why}"));
         // SQLite reports a function that was denied as an ordinary error.
         if let Some(reason) = denied {
             return error(Kind::Refused, &reason);
         }
         match failure.code & 0xff {
-            ffi::SQLITE_INTERRUPT if self.cancel.is_cancelled() => {
+            ffi::SQLITE_INTERRUPT if budget.is_cancelled() => {
                 // What was being loaded is the shop's business and no mistake: it is not repeated here.
                 Error::new(Kind::Cancelled, "stopped before it was finished").help("nothing was lost; start it again")
             }
-            ffi::SQLITE_INTERRUPT if exhausted => error(Kind::Refused, "it takes more work than any dump of this size")
-                .help("the dump may be hostile: look for its triggers and for endless queries"),
+            ffi::SQLITE_INTERRUPT if budget.is_spent() => {
+                error(Kind::Refused, "it takes more work than any dump of this size")
+                    .help("the dump may be hostile: look for its triggers and for endless queries")
+            }
+            ffi::SQLITE_NOMEM if self.ceiling.was_hit() => {
+                error(Kind::Refused, "it takes more memory than any dump like it")
+                    .help("the dump may be hostile: look for its functions and generated columns")
+            }
             ffi::SQLITE_TOOBIG => error(Kind::Refused, &failure.message),
             // The schema and the shadow tables, which SQLite itself defends.
             _ if failure.message.ends_with("may not be modified") => error(Kind::Refused, &failure.message),
             ffi::SQLITE_FULL if self.is_at_max() => error(Kind::Refused, "the database grows larger than it may")
                 .help("raise the limit if the dump comes from where you trust"),
             ffi::SQLITE_FULL => error(Kind::NoSpace, &failure.message)
-                .help("free room on the target's file system and in the folder for temporary files (SQLITE_TMPDIR)"),
+                .help("free room on the target's file system, of which a little stays for others, and in the folder for temporary files (SQLITE_TMPDIR)"),
             ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN | ffi::SQLITE_NOMEM | ffi::SQLITE_READONLY => {
                 error(Kind::Io, &failure.message)
             }
@@ -208,6 +249,12 @@ impl Database {
                 .help("the application that made the database defines this function; load the dump with it"),
             _ => error(Kind::Damaged, &failure.message),
         }
+    }
+
+    /// How large the new database may become where it is, in bytes: a till must go on writing beside it.
+    pub(super) fn room(&self) -> Result<u64> {
+        let free = space::free(&self.path)?;
+        Ok(free - KEEP_FREE.min(free / 10))
     }
 
     /// Whether it was the limit, not the file system, that SQLite hit. Its cache holds what the file lacks of it, and a
@@ -290,7 +337,7 @@ unsafe extern "C" fn authorize(
     match objection(allowed, action, first, second) {
         None => ffi::SQLITE_OK,
         Some(reason) => {
-            lock(&shared.denied).get_or_insert(reason);
+            shared.deny(reason);
             ffi::SQLITE_DENY
         }
     }

@@ -64,7 +64,7 @@ impl<'d> Loader<'d> {
             match unloading.next(run)? {
                 Arrival::End(ending) => return self.farewell(ending, warnings),
                 Arrival::Parcel(parcel) => {
-                    self.database.consumed(parcel.end);
+                    self.database.consumed(parcel.end, parcel.bytes.len() as u64);
                     self.take(&parcel)?;
                     run.progress(parcel.end)?;
                     unloading.give_back(parcel);
@@ -224,13 +224,13 @@ impl<'d> Loader<'d> {
         if !self.transaction.begin_own() {
             return Ok(());
         }
+        let room = self.database.room()?;
         let begin = || -> rusqlite::Result<()> {
             let own = self.database.own();
-            if let Some(max) = self.options.database_max {
-                let page: i64 = own.pragma_query_value(None, "page_size", |row| row.get(0))?;
-                let pages = (max / page.max(1).unsigned_abs()).clamp(1, u64::from(u32::MAX - 1));
-                own.execute_batch(&format!("PRAGMA max_page_count={pages}"))?;
-            }
+            let page: i64 = own.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            let max = self.options.database_max.unwrap_or(u64::MAX).min(room);
+            let pages = (max / page.max(1).unsigned_abs()).clamp(1, u64::from(u32::MAX - 1));
+            own.execute_batch(&format!("PRAGMA max_page_count={pages}"))?;
             own.execute_batch("BEGIN")
         };
         begin().map_err(|cause| self.failed(&cause.into()))

@@ -10,11 +10,14 @@
 //! ```
 //!
 //! The text may come from any program, and may be hostile. It can fill the new database with what it likes, up to the
-//! given sizes, and nothing else: it reaches no other file, no program, and not the schema but through `CREATE`.
+//! given sizes, and nothing else: it reaches no other file, no program, and not the schema but through `CREATE`. What it
+//! may take of the processor, the memory and the disk is in proportion to its length and to its longest statement.
 
+mod budget;
 mod check;
 mod conveyor;
 mod feed;
+mod functions;
 mod guard;
 mod head;
 mod lex;
@@ -55,7 +58,7 @@ pub struct Options {
     /// The longest statement that is taken, in bytes; of an `INSERT` with many rows it is the longest row. It bounds the
     /// memory that a load needs. Less than 1 MiB counts as 1 MiB.
     pub statement_max: usize,
-    /// The largest database that is made, in bytes; a bomb ends here.
+    /// The largest database that is made, in bytes; a bomb ends here, or where the file system has 64 MiB left.
     pub database_max: Option<u64>,
     /// The new file's permission bits.
     pub mode: u32,
@@ -114,7 +117,7 @@ fn build(text: &mut (dyn Read + Send), part: &Part, options: &Options, run: &Run
 
     let open = || -> Result<Database> {
         let database = Database::open(part.path(), options, run.cancel)?;
-        database.consumed(bytes);
+        database.consumed(bytes, 0);
         Ok(database)
     };
     // Both only read, and each takes about as long as the other.

@@ -74,7 +74,8 @@ impl<'d> Prepared<'d> {
             }
         }
         // SAFETY: as above.
-        self.check(database, unsafe { ffi::sqlite3_reset(self.statement) })
+        self.check(database, unsafe { ffi::sqlite3_reset(self.statement) })?;
+        database.look()
     }
 
     fn check(&self, database: &Database, code: c_int) -> Result<(), Failure> {
