@@ -124,6 +124,10 @@ impl Manifest {
         if !is_hex(&self.box_id, 32) {
             return wrong("its box id is not 32 hex digits".into());
         }
+        let rows = self.artifacts.iter().flat_map(|artifact| &artifact.facts.tables).map(|table| table.rows);
+        if !adds_up(self.artifacts.iter().map(|artifact| artifact.size)) || !adds_up(rows) {
+            return wrong("its sizes or numbers of rows are larger than any that exist".into());
+        }
         for (i, artifact) in self.artifacts.iter().enumerate() {
             if !is_hex(&artifact.sha256, 64) || !is_hex(&artifact.text.xxh3, 32) {
                 return wrong(format!("a hash of `{}` has the wrong form", artifact.name));
@@ -152,6 +156,12 @@ impl Manifest {
     pub fn rows(&self) -> u64 {
         self.artifacts.iter().flat_map(|artifact| &artifact.facts.tables).map(|table| table.rows).sum()
     }
+}
+
+/// Whether the sum is a number that a file system or a database can reach, so that nobody who adds to it need look.
+fn adds_up(mut numbers: impl Iterator<Item = u64>) -> bool {
+    let sum = numbers.try_fold(0_u64, u64::checked_add);
+    sum.is_some_and(|sum| i64::try_from(sum).is_ok())
 }
 
 fn is_hex(text: &str, digits: usize) -> bool {
@@ -189,6 +199,21 @@ mod tests {
     fn a_manifest_comes_back_as_it_was() {
         let manifest = sample();
         assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap(), manifest);
+    }
+
+    #[test]
+    fn sizes_and_rows_that_nothing_can_have_are_refused() {
+        let mut manifest = sample();
+        manifest.artifacts[0].size = i64::MAX as u64;
+        assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap(), manifest);
+        let mut other = manifest.artifacts[0].clone();
+        (other.name, other.size) = ("x.sql.gz".to_owned().try_into().unwrap(), 1);
+        manifest.artifacts.push(other);
+        assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap_err().kind(), Kind::Damaged);
+        let mut manifest = sample();
+        let table = TableRows { name: "t".into(), rows: u64::MAX };
+        manifest.artifacts[0].facts.tables = vec![table.clone(), table];
+        assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap_err().kind(), Kind::Damaged);
     }
 
     #[test]
