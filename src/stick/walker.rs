@@ -62,7 +62,7 @@ pub(super) fn folder(overlay: &mut Overlay, first: u32) -> io::Result<Vec<Found>
             match (slot[0], slot[11]) {
                 (0, _) => return Ok(found),
                 (DELETED, _) => long.clear(&mut slots),
-                (_, attributes) if attributes & 0x3f == LONG => {
+                (_, attributes) if attributes & LONG == LONG => {
                     if slot[0] & 0x40 != 0 {
                         long.clear(&mut slots);
                     }
@@ -169,15 +169,17 @@ impl LongName {
             self.left = number;
         }
         let units = [&slot[1..11], &slot[14..26], &slot[28..32]].concat();
-        let piece = units.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
-        self.units.splice(0..0, piece.take_while(|unit| *unit != 0 && *unit != 0xffff));
+        self.units.splice(0..0, units.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])));
     }
 
     /// The long name that belongs to this short one, if there is one.
     fn take(&mut self, slot: &[u8]) -> Option<String> {
         let name = std::mem::take(self);
         let checksum = slot[..11].iter().fold(0u8, |sum, b| sum.rotate_right(1).wrapping_add(*b));
-        let fits = name.left == 1 && name.checksum == checksum && !name.units.is_empty();
-        fits.then(|| String::from_utf16_lossy(&name.units))
+        // It ends at a NUL, which is followed by filling; a name that fills its last slot has neither.
+        let filled = name.units.iter().rposition(|unit| !matches!(unit, 0 | 0xffff)).map_or(0, |last| last + 1);
+        let units = name.units[..filled].split(|unit| *unit == 0).next().unwrap_or_default();
+        let fits = name.left == 1 && name.checksum == checksum && !units.is_empty();
+        fits.then(|| String::from_utf16_lossy(units))
     }
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use tillstick::policy::stick::{ChainFault, Problem, Reason, StickRules, VerdictKind, judge};
+use tillstick::stick::Volume;
+use tillstick::stick::image::open_volume;
 use tillstick::stick::probe::{Limits, ReadAt, probe};
 
 use crate::kit::{FAT32_SIZE, Image, MIB, entry, geometry};
@@ -15,6 +17,34 @@ fn chain_fault(reason: Reason) -> (String, ChainFault) {
         Reason::Damaged { what: Problem::Chain { of, fault } } => (of, fault),
         other => panic!("{other:?}"),
     }
+}
+
+/// The names in the root folder as the probe tells them, and as publishing reads them.
+fn both_readers(image: &Image) -> [Vec<String>; 2] {
+    let volume = image.volume();
+    let place = Volume { path: image.path.clone(), offset: volume.offset, size: volume.size };
+    let listed = open_volume(&place, false).unwrap().list("").unwrap();
+    [volume.root.into_iter().map(|entry| entry.name).collect(), listed.into_iter().map(|entry| entry.name).collect()]
+}
+
+#[test]
+fn both_readers_give_a_file_with_an_odd_long_name_the_same_name() {
+    let image = Image::fat32();
+    image.put(0, "ein langer Name.txt", b"?");
+    let at = geometry(&image).at(2);
+    // The label's slot, the two of the long name from its end on, the short name's.
+    let (end, beginning) = (at + 32, at + 64);
+    assert_eq!(both_readers(&image), [["ein langer Name.txt"]; 2]);
+    // Other attributes beside the four that mark a long name.
+    image.patch(end + 11, &[0xff]);
+    assert_eq!(both_readers(&image), [["ein langer Name.txt"]; 2]);
+    // A NUL ends the name, in a slot that is not the last one either.
+    image.patch(beginning + 1 + 2 * 3, &[0, 0]);
+    assert_eq!(both_readers(&image), [["ein"]; 2]);
+    image.patch(beginning + 1, &[0, 0]);
+    let [probed, listed] = both_readers(&image);
+    assert_eq!(probed, listed);
+    assert!(probed[0].starts_with("EINLAN"), "{probed:?}");
 }
 
 #[test]

@@ -146,9 +146,18 @@ fn names(medium: &mut Bounded, base: u64, fat: &Fat, folder: Option<usize>) -> R
             None => fs.root_dir(),
             Some(index) => nth(&fs.root_dir(), index)?.to_dir(),
         };
-        dir.iter().map(|entry| entry.map(|entry| (entry.file_name(), entry.short_file_name()))).collect()
+        dir.iter().map(|entry| entry.map(|entry| named(entry.file_name(), entry.short_file_name()))).collect()
     };
     list().map_err(|error| unreadable(&error))
+}
+
+/// The long name as the kernel sees it, which ends at a NUL; `fatfs` gives the short one where there is none.
+fn named(name: String, short: String) -> Named {
+    if name.eq_ignore_ascii_case(&short) {
+        return (name, short);
+    }
+    let long = name.split('\0').next().filter(|long| !long.is_empty()).unwrap_or(&short);
+    (long.to_owned(), short)
 }
 
 /// A long name and its short name.
