@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo test test-proofs lint test-all bench build man completions clean
+.PHONY: help setup demo test test-proofs fuzz lint test-all bench build man completions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -25,10 +25,13 @@ test: setup ## the tests a change needs
 test-proofs: setup ## the tests that have a full mode (thousands of cases), in that mode
 	@CARGO='$(CARGO)' tests/proofs.sh
 
+fuzz: setup ## libFuzzer on each target (FUZZ="probe load" chooses), for FUZZ_SECONDS=60 each
+	@CARGO='$(CARGO)' fuzz/run.sh $(FUZZ)
+
 lint: ## formatting and clippy; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck tests/*.sh examples/*.sh .ci/run
+	shellcheck tests/*.sh examples/*.sh fuzz/*.sh .ci/run
 
 test-all: test lint demo test-proofs ## everything that CI runs
 

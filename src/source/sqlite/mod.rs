@@ -23,7 +23,7 @@ mod virt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use load::{Loaded, Options as LoadOptions, load};
+pub use load::{Loaded, Options as LoadOptions, Scanner, load};
 use open::describe;
 pub use place::Place;
 use schema::Pages;

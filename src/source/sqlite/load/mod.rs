@@ -38,6 +38,7 @@ use self::guard::Database;
 use self::loader::Loader;
 use self::part::Part;
 use self::reader::Reader;
+pub use self::split::Scanner;
 use self::window::Window;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Run, TableRows};

@@ -31,7 +31,7 @@ enum Inside {
 
 /// Looks for the end of one statement.
 #[derive(Debug)]
-pub(super) struct Scanner {
+pub struct Scanner {
     words: Words,
     inside: Inside,
     at: usize,
@@ -39,7 +39,7 @@ pub(super) struct Scanner {
 
 impl Scanner {
     /// To be used from a statement's first byte on.
-    pub(super) fn at_start() -> Self {
+    pub fn at_start() -> Self {
         Self { words: Words::Start, inside: Inside::Nothing, at: 0 }
     }
 
@@ -50,7 +50,7 @@ impl Scanner {
 
     /// The number of bytes up to and with the semicolon that ends the statement; none when it is not in `bytes` yet.
     /// Call it again with more bytes: the same ones, and those that follow.
-    pub(super) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         while self.at < bytes.len() {
             match self.inside {
                 Inside::Nothing => {
