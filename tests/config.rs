@@ -319,7 +319,7 @@ fn floor(text: &str, at: usize) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: proof::cases(2_000, 100_000), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: proof::cases(2_000, 20_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A damaged file gives a configuration or problems; a problem names a line that exists, and one line of text.
     #[test]

@@ -94,12 +94,12 @@ fn packed_with(path: &Path, index: &[u8], changed: bool) -> Vec<u8> {
 
 /// Changes bytes, or fields of entries with the counts kept true.
 pub(super) fn mutate(data: &mut Vec<u8>, dice: &mut Dice) {
-    let entries = data.len().saturating_sub(HEAD + SUM_LEN) / ENTRY;
-    if entries < 2 || dice.below(4) == 0 {
-        return mutate::bytes(data, &["tillchnk"], dice);
-    }
     for _ in 0..=dice.below(3) {
         let entries = data.len().saturating_sub(HEAD + SUM_LEN) / ENTRY;
+        if entries < 2 || dice.below(4) == 0 {
+            mutate::bytes(data, &["tillchnk"], dice);
+            continue;
+        }
         let at = HEAD + dice.below(entries) * ENTRY;
         let other = HEAD + dice.below(entries) * ENTRY;
         match dice.below(6) {

@@ -1,8 +1,8 @@
 //! The targets of `fuzz/`, each with inputs that grow out of real ones by chance that can be repeated.
 //!
 //! TILLSTICK_SEEDS=DIR writes the real inputs there instead, as a corpus for libFuzzer (`make fuzz`).
-#![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 #![allow(clippy::print_stdout, reason = "a long run says how far it came")]
+#![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 #[allow(dead_code, reason = "the images alone are made with it")]
 #[path = "../stick_probe/kit.rs"]
