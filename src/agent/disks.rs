@@ -99,10 +99,15 @@ impl Agent {
 
     fn went(&mut self, name: &str, plug: Plug) {
         log::info!("{name} went");
-        if matches!(plug.state, State::Waiting | State::Copying) {
-            self.trouble = Some(format!("{name} was pulled before its copy was proven"));
-            log::warn!("{name} was pulled before its copy was proven");
-            self.tell_of_trouble(plug.audible);
+        match &plug.state {
+            State::Waiting | State::Copying => {
+                self.trouble = Some(format!("{name} was pulled before its copy was proven"));
+                log::warn!("{name} was pulled before its copy was proven");
+                self.tell_of_trouble(plug.audible);
+            }
+            // The copy may fail a moment before the pull is noticed, and who pulls a stick after a failure has not mended it.
+            State::Failed(why) => self.trouble = Some(format!("{name} was pulled and its copy had failed: {why}")),
+            _ => {}
         }
         let Some(at) = plug.shown_at else { return };
         let state = self.site.config.state.clone();

@@ -193,6 +193,8 @@ impl Agent {
             for code in self.keys.pressed() {
                 self.on_key(code);
             }
+            // Whoever asks now is told what is shown now.
+            self.show();
             self.serve()?;
             self.tell_alive();
         }
