@@ -7,14 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::beep::Beep;
 use crate::folder::Folder;
 use crate::guest::{Guest, Job, Ran};
-use crate::leds::Change;
 use crate::qemu::Qemu;
+use crate::signals::Change;
 use crate::snapshot::{PAYLOAD, Snapshot};
 use crate::stick::{SMALL, Stick, tool};
 use crate::till::{Till, make};
-use crate::{PATIENCE, beep, leds};
+use crate::{PATIENCE, beep, signals};
 
 /// The dump of the till as it is called on a stick.
 pub const DUMP: &str = "104711_kasse.sql.gz";
@@ -150,11 +151,11 @@ impl<'a> Machine<'a> {
 
     /// What the lights did since the machine was there.
     pub fn leds(&self) -> Vec<Change> {
-        leds::changes(&self.folder.file("leds.log"))
+        signals::lights(&self.folder.file("signals.log"))
     }
 
     /// What was heard since the machine was there.
-    pub fn beeps(&self) -> Vec<beep::Tone> {
-        beep::tones(&self.folder.file("beep.wav"))
+    pub fn beeps(&self) -> Vec<Beep> {
+        beep::beeps(&self.folder.file("signals.log"), &self.folder.file("beep.wav"))
     }
 }

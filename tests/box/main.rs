@@ -10,7 +10,6 @@ mod till;
 mod beep;
 mod folder;
 mod guest;
-mod leds;
 mod machine;
 mod medium;
 mod nbd;
@@ -18,6 +17,7 @@ mod qemu;
 mod qmp;
 mod runner;
 mod scenarios;
+mod signals;
 mod snapshot;
 mod stick;
 

@@ -28,12 +28,12 @@ fn a_mounted_stick_takes_a_backup_through_its_folder(machine: &mut Machine<'_>) 
 }
 
 fn the_lights_and_the_speaker_can_be_seen_and_heard(machine: &mut Machine<'_>) {
-    let guest = machine.guest();
-    guest.must("cat /proc/uptime; ls -l /dev/input/by-path");
-    guest.must("echo 1 > /sys/class/leds/input0::capslock/brightness");
-    for ms in ["0.1", "0.2"] {
-        guest.must(&format!(r"printf '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\022\0\002\0\350\003\0\0' > /dev/input/by-path/platform-pcspkr-event-spkr; sleep {ms}"));
-        guest.must(&format!(r"printf '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\022\0\002\0\0\0\0\0' > /dev/input/by-path/platform-pcspkr-event-spkr; sleep {ms}"));
-    }
+    let speaker = "/dev/input/by-path/platform-pcspkr-event-spkr";
+    let event = |hz: &str| format!(r"printf '{time}\022\0\002\0{hz}\0\0' > {speaker}", time = r"\0".repeat(16));
+    let (on, off) = (event(r"\350\003"), event(r"\0\0"));
+    machine.guest().must(&format!("{on}; sleep 0.3; {off}; sleep 0.3; {on}; sleep 0.3; {off}; sleep 0.5"));
+    machine.guest().must("echo 1 > /sys/class/leds/input0::capslock/brightness");
+    machine.guest().must("echo timer > /sys/class/leds/input0::numlock/trigger; sleep 3");
+    println!("{:?} {:?}", machine.beeps(), machine.leds());
     panic!("look");
 }
