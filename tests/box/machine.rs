@@ -20,6 +20,12 @@ use crate::{PATIENCE, beep, signals};
 /// The dump of the till as it is called on a stick.
 pub const DUMP: &str = "104711_kasse.sql.gz";
 
+/// How many receipts the till has, and how many after [`LARGE_TILL`].
+pub const RECEIPTS: u64 = 83;
+pub const LARGE_RECEIPTS: u64 = 5000;
+/// Puts another, larger till in place of the first, so that the next backup is another one.
+pub const LARGE_TILL: &str = "mv /srv/till/large.db /srv/till/kasse.db";
+
 const CONFIG: &str = r#"customer = "104711"
 box = "kasse-1"
 lang = "en"
@@ -72,7 +78,7 @@ impl<'a> Machine<'a> {
     pub fn start(snapshot: &Snapshot, payload: &Path, folder: &'a Folder) -> Self {
         let mut qemu = snapshot.start(folder, payload);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        qemu.guest.must(&format!("date -u -s @{now} && tar xf /dev/vda -C /"));
+        qemu.guest.must(&format!("date -u -s @{now} && dd if=/dev/vda bs=1M iflag=direct | tar xf - -C /"));
         Self { qemu, folder, ports: vec![None; 4] }
     }
 
@@ -82,7 +88,7 @@ impl<'a> Machine<'a> {
 
     /// An empty stick of this size that is not plugged in yet.
     pub fn stick(&self, name: &str, size: u64) -> Stick {
-        Stick::empty(self.folder.path(), name, size, self.folder.socket(&format!("{name}.nbd")))
+        Stick::empty(self.folder.path(), name, size, &self.folder.socket(&format!("{name}.nbd")))
     }
 
     /// A small stick as they are sold.
@@ -150,7 +156,7 @@ impl<'a> Machine<'a> {
     }
 
     /// What the lights did since the machine was there.
-    pub fn leds(&self) -> Vec<Change> {
+    pub fn lights(&self) -> Vec<Change> {
         signals::lights(&self.folder.file("signals.log"))
     }
 

@@ -15,6 +15,7 @@ mod medium;
 mod nbd;
 mod qemu;
 mod qmp;
+mod replay;
 mod runner;
 mod scenarios;
 mod signals;

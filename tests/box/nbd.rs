@@ -40,7 +40,9 @@ pub fn serve(medium: &Arc<Medium>, socket: &Path) {
         for stream in listener.incoming().map_while(Result::ok) {
             let medium = Arc::clone(&medium);
             // An end of file is how a stick is pulled.
-            thread::spawn(move || agree(&stream, &medium).and_then(|go| if go { work(&stream, &medium) } else { Ok(()) }));
+            thread::spawn(move || {
+                agree(&stream, &medium).and_then(|go| if go { work(&stream, &medium) } else { Ok(()) })
+            });
         }
     });
 }

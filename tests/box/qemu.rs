@@ -66,7 +66,9 @@ impl Qemu {
     ///
     /// Fails when qemu ends at once, as it does with an accelerator that it cannot use.
     pub fn start(accelerator: Accelerator, folder: &Folder, more: &[&str]) -> Result<Self, String> {
-        let mut child = Command::new(PROGRAM)
+        // It shall not outlive a harness that is killed.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--", PROGRAM])
             .args(accelerator.command_line())
             .args(more)
             .current_dir(folder.path())
@@ -74,7 +76,7 @@ impl Qemu {
             .stdout(folder.log("qemu.log"))
             .stderr(folder.log("qemu-errors.log"))
             .spawn()
-            .unwrap_or_else(|error| panic!("{PROGRAM} is needed: {error}"));
+            .unwrap_or_else(|error| panic!("setpriv is needed: {error}"));
         let control = connect(&mut child, folder, "control")?;
         let qmp = connect(&mut child, folder, "qmp")?;
         let qmp = Qmp::new(qmp, folder.log("qmp.log"))?;

@@ -74,5 +74,6 @@ fn logs(name: &str) -> PathBuf {
 
 /// The folder that prepare.sh has filled.
 pub fn cache() -> PathBuf {
-    std::env::var_os("BOX_CACHE").map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("box-cache"), PathBuf::from)
+    std::env::var_os("BOX_CACHE")
+        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("box-cache"), PathBuf::from)
 }

@@ -62,5 +62,6 @@ fn events(log: &Path) -> Vec<(f64, String)> {
         let (at, what) = line.split_once('@')?.1.split_once(':')?;
         Some((at.parse().ok()?, what.to_owned()))
     };
-    text.lines().filter_map(event).collect()
+    // The last line may be half written.
+    text.split_inclusive('\n').filter(|line| line.ends_with('\n')).filter_map(event).collect()
 }

@@ -52,7 +52,8 @@ impl Snapshot {
     pub fn start(&self, folder: &Folder, payload: &Path) -> Qemu {
         self.give_files(folder, payload);
         symlink(&self.state, folder.file("state")).unwrap();
-        let qemu = Qemu::start(self.accelerator, folder, &["-incoming", "defer"]).unwrap_or_else(|error| panic!("{error}"));
+        let qemu =
+            Qemu::start(self.accelerator, folder, &["-incoming", "defer"]).unwrap_or_else(|error| panic!("{error}"));
         migrate(&qemu.qmp, "migrate-incoming", "exec:cat state");
         qemu.qmp.run("cont", json!({}));
         qemu
@@ -96,7 +97,11 @@ impl Snapshot {
 
     /// The names that the command line of qemu expects in its folder.
     fn give_files(&self, folder: &Folder, payload: &Path) {
-        for (name, file) in [("kernel", &*self.cache.join("kernel")), ("initramfs", &self.cache.join("initramfs")), ("payload", payload)] {
+        for (name, file) in [
+            ("kernel", &*self.cache.join("kernel")),
+            ("initramfs", &self.cache.join("initramfs")),
+            ("payload", payload),
+        ] {
             symlink(file, folder.file(name)).unwrap();
         }
     }
@@ -116,7 +121,9 @@ fn key(cache: &Path, accelerator: Accelerator) -> String {
     let mut hash = Sha256::new().chain_update(version.stdout).chain_update(accelerator.command_line().join(" "));
     for name in ["kernel", "initramfs"] {
         let bytes = fs::read(cache.join(name));
-        hash.update(bytes.unwrap_or_else(|error| panic!("{name} is not in {cache:?}, which prepare.sh fills: {error}")));
+        hash.update(
+            bytes.unwrap_or_else(|error| panic!("{name} is not in {cache:?}, which prepare.sh fills: {error}")),
+        );
     }
     hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -32,19 +32,18 @@ pub struct Stick {
     pub name: String,
     pub image: PathBuf,
     pub medium: Arc<Medium>,
-    pub socket: PathBuf,
     /// Where its file system begins, in bytes.
     offset: u64,
 }
 
 impl Stick {
     /// Zeros in `folder`, served at `socket`.
-    pub fn empty(folder: &Path, name: &str, size: u64, socket: PathBuf) -> Self {
+    pub fn empty(folder: &Path, name: &str, size: u64, socket: &Path) -> Self {
         let image = folder.join(format!("{name}.img"));
         File::create(&image).unwrap().set_len(size).unwrap();
         let medium = Arc::new(Medium::open(&image));
-        nbd::serve(&medium, &socket);
-        Self { name: name.to_owned(), image, medium, socket, offset: 0 }
+        nbd::serve(&medium, socket);
+        Self { name: name.to_owned(), image, medium, offset: 0 }
     }
 
     /// Formats it without a partition table.

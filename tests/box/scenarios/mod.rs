@@ -1,7 +1,10 @@
 //! What is shown to a user of the box, one function each. To add one: a function whose name says what is true, and its
 //! name in the list of its file.
 
+mod bad_media;
+mod kernel_writes;
 mod plugging;
+mod wrong_sticks;
 
 use crate::runner::Scenario;
 
@@ -15,5 +18,6 @@ macro_rules! scenarios {
 use scenarios;
 
 pub fn all() -> Vec<&'static Scenario> {
-    [plugging::ALL].into_iter().flatten().collect()
+    // The longest first.
+    [kernel_writes::ALL, bad_media::ALL, plugging::ALL, wrong_sticks::ALL].into_iter().flatten().collect()
 }
