@@ -129,6 +129,12 @@ pub fn at_offset(disk: &Node, offset: u64) -> Option<PathBuf> {
     Some(Path::new("/dev").join(found.next()?.file_name()))
 }
 
+/// Whether a folder's device number is that of a disk, though there is no such disk any more: the mount of a stick that
+/// was pulled stays. File systems without a disk have numbers of the major 0. Without sysfs nothing is known.
+pub fn was_a_device(dev: u64) -> bool {
+    major(dev) != 0 && Path::new("/sys/dev/block").exists() && !sysfs(dev).exists()
+}
+
 /// One attribute of a sysfs folder, without the newline at its end.
 pub fn attribute(dir: &Path, name: &str) -> Option<String> {
     let bytes = durable::read(&dir.join(name), 4096).ok()?;

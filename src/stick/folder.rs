@@ -195,7 +195,12 @@ impl StickFs for Folder {
         let failed = || format!("cannot rename {from:?} to {to:?} in {:?}", self.root);
         self.must_be_new(to).context(failed)?;
         let (from_at, to_at) = (self.at(from).context(failed)?, self.at(to).context(failed)?);
-        durable::rename(&from_at, &to_at)
+        fs::rename(&from_at, &to_at).context(failed)?;
+        // Linux gives a renamed file on FAT an entry that is empty and in sight, and fills it in when the file is
+        // written: that must come before the folder goes out, which would show the name with nothing behind it.
+        self.open(to).and_then(|file| file.sync_all()).context(failed)?;
+        durable::sync_parent(&to_at)?;
+        if from_at.parent() == to_at.parent() { Ok(()) } else { durable::sync_parent(&from_at) }
     }
 
     fn remove(&mut self, path: &str) -> Result<()> {

@@ -55,7 +55,8 @@ impl Inspection {
 
 /// Finds out what `path` is and what lies there, for [`crate::policy::stick::judge`].
 ///
-/// Fails with [`Kind::Busy`] when it is a device that somebody has mounted: name the folder instead.
+/// Fails with [`Kind::Busy`] when it is a device that somebody has mounted: name the folder instead; and with
+/// [`Kind::Io`] when it is the folder of a stick that was pulled out.
 pub fn inspect(path: &Path, rules: &TseRules, limits: &Limits) -> Result<Inspection> {
     let path = fs::canonicalize(path).context(|| format!("cannot find {path:?}"))?;
     let meta = fs::metadata(&path).context(|| format!("cannot find {path:?}"))?;
@@ -85,6 +86,13 @@ pub fn inspect(path: &Path, rules: &TseRules, limits: &Limits) -> Result<Inspect
 
 fn folder(path: PathBuf, dev: u64, rules: &TseRules, limits: &Limits) -> Result<Inspection> {
     let Some(node) = block::node(dev)? else {
+        if block::was_a_device(dev) {
+            return Err(Error::new(
+                Kind::Io,
+                format!("the stick at {path:?} is gone: it was pulled out or has failed"),
+            )
+            .help("unmount the folder, plug the stick in again and try again"));
+        }
         let medium = Medium::Folder { path, device: None };
         return Ok(Inspection { medium, disk: None, facts: StickFacts::default() });
     };

@@ -56,7 +56,8 @@ struct Image {
 }
 
 impl Image {
-    /// The entries of a folder, or `None` when there is no such folder.
+    /// The entries of a folder, or `None` when there is no such folder. One without a cluster is empty: `fsck.fat` leaves
+    /// that of a folder whose making was cut short.
     fn folder(&self, dir: &str) -> io::Result<Option<Vec<Found>>> {
         let mut overlay = self.overlay.lock();
         let root = overlay.geometry.root;
@@ -65,6 +66,10 @@ impl Image {
             let Some(entry) = found.iter().find(|entry| entry.is_called(name) && entry.is_dir()) else {
                 return Ok(None);
             };
+            if entry.start == 0 {
+                found = Vec::new();
+                continue;
+            }
             if !overlay.geometry.has(entry.start) {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a folder begins outside of the volume"));
             }
@@ -311,7 +316,9 @@ impl StickFs for Image {
             || format!("cannot make the folder {path:?} on the stick"),
             || {
                 match self.find(path)? {
-                    Some(found) if found.is_dir() => return Ok(()),
+                    Some(found) if found.is_dir() && found.start != 0 => return Ok(()),
+                    // Nothing can be put into it.
+                    Some(found) if found.is_dir() => self.remove_entry(path, false)?,
                     Some(_) => return Err(io::ErrorKind::AlreadyExists.into()),
                     None => {}
                 }

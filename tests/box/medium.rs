@@ -1,0 +1,141 @@
+//! What a stick writes to: its flash, with every way in which flash fails, and a count and a log of what was done to it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::PATIENCE;
+
+/// One thing that was done to the medium.
+#[derive(Clone)]
+pub enum Step {
+    Write { at: u64, bytes: Vec<u8> },
+    Flush,
+}
+
+/// What a stick does that says it is larger than it is.
+#[derive(Clone, Copy)]
+pub enum Beyond {
+    /// It drops what lies beyond.
+    Drops,
+    /// It begins again at the front.
+    Wraps,
+}
+
+/// How the medium behaves; as it comes it is a good one.
+#[derive(Clone, Copy, Default)]
+pub struct Behaviour {
+    /// From the write with this number on (the first is 0) each one fails with this errno.
+    pub fails_from: Option<(u64, i32)>,
+    /// From the write with this number on nothing reaches the flash, though the stick says so: it was pulled.
+    pub pulled_at: Option<u64>,
+    /// The real size, and what happens beyond it.
+    pub real_size: Option<(u64, Beyond)>,
+    /// The speed of writing.
+    pub bytes_per_second: Option<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    behaviour: Behaviour,
+    writes: u64,
+    /// Kept from the moment in which somebody asks for it.
+    log: Option<Vec<Step>>,
+}
+
+/// The content of a stick.
+pub struct Medium {
+    file: File,
+    size: u64,
+    state: Mutex<State>,
+    wrote: Condvar,
+}
+
+impl Medium {
+    pub fn open(image: &Path) -> Self {
+        let file = File::options().read(true).write(true).open(image).unwrap();
+        let size = file.metadata().unwrap().len();
+        Self { file, size, state: Mutex::default(), wrote: Condvar::new() }
+    }
+
+    /// The size that it tells.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub fn behaves(&self, behaviour: Behaviour) {
+        self.state.lock().unwrap().behaviour = behaviour;
+    }
+
+    /// How many writes arrived since it was made, also those that failed.
+    pub fn writes(&self) -> u64 {
+        self.state.lock().unwrap().writes
+    }
+
+    /// Waits until so many writes have arrived.
+    #[track_caller]
+    pub fn waits_for_writes(&self, number: u64) {
+        let state = self.state.lock().unwrap();
+        let (state, late) = self.wrote.wait_timeout_while(state, PATIENCE, |state| state.writes < number).unwrap();
+        assert!(!late.timed_out(), "the stick was written to {} times only, not {number}", state.writes);
+    }
+
+    /// Keeps what is done from now on.
+    pub fn keeps_a_log(&self) {
+        self.state.lock().unwrap().log = Some(Vec::new());
+    }
+
+    /// What was done since [`Medium::keeps_a_log`].
+    pub fn take_log(&self) -> Vec<Step> {
+        self.state.lock().unwrap().log.take().expect("a log was asked for")
+    }
+
+    pub fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let real = self.state.lock().unwrap().behaviour.real_size;
+        match real {
+            Some((size, Beyond::Wraps)) => self.file.read_exact_at(bytes, at % size),
+            Some((size, Beyond::Drops)) if at >= size => {
+                bytes.fill(0);
+                Ok(())
+            }
+            _ => self.file.read_exact_at(bytes, at),
+        }
+    }
+
+    /// Takes a write as the stick would.
+    pub fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        let (number, behaviour) = (state.writes, state.behaviour);
+        state.writes += 1;
+        self.wrote.notify_all();
+        if let Some((_, errno)) = behaviour.fails_from.filter(|(from, _)| number >= *from) {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        if let Some(log) = &mut state.log {
+            log.push(Step::Write { at, bytes: bytes.to_vec() });
+        }
+        // The lock goes first: a slow stick can still be counted and pulled.
+        drop(state);
+        if let Some(speed) = behaviour.bytes_per_second {
+            thread::sleep(Duration::from_micros(bytes.len() as u64 * 1_000_000 / speed));
+        }
+        if behaviour.pulled_at.is_some_and(|from| number >= from) {
+            return Ok(());
+        }
+        match behaviour.real_size {
+            Some((size, Beyond::Wraps)) => self.file.write_all_at(bytes, at % size),
+            Some((size, Beyond::Drops)) if at >= size => Ok(()),
+            _ => self.file.write_all_at(bytes, at),
+        }
+    }
+
+    pub fn flush(&self) {
+        if let Some(log) = &mut self.state.lock().unwrap().log {
+            log.push(Step::Flush);
+        }
+    }
+}

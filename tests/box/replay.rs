@@ -1,0 +1,110 @@
+//! The states in which a pulled stick may be found, made from what the kernel wrote to it.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tillstick::stick::medium::Medium;
+
+use crate::medium::Step;
+
+const SECTOR: usize = 512;
+
+/// A stick in memory: what it was, and the sectors that changed since. A copy costs little.
+#[derive(Clone)]
+pub struct Disk {
+    start: Arc<Vec<u8>>,
+    changed: HashMap<u64, Arc<[u8; SECTOR]>>,
+}
+
+impl Disk {
+    pub fn load(image: &Path) -> Self {
+        Self { start: Arc::new(fs::read(image).unwrap()), changed: HashMap::new() }
+    }
+
+    pub fn size(&self) -> u64 {
+        self.start.len() as u64
+    }
+
+    /// Writes it into a file, which is as large afterwards as the stick.
+    pub fn save(&self, image: &Path) {
+        fs::write(image, &*self.start).unwrap();
+        let file = File::options().write(true).open(image).unwrap();
+        for (sector, bytes) in &self.changed {
+            file.write_all_at(&bytes[..], sector * SECTOR as u64).unwrap();
+        }
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) {
+        let sectors = bytes.as_chunks::<SECTOR>().0;
+        for (sector, bytes) in (at / SECTOR as u64..).zip(sectors) {
+            self.changed.insert(sector, Arc::new(*bytes));
+        }
+    }
+
+    fn read(&self, at: u64, buf: &mut [u8]) {
+        for (pos, byte) in (at..).zip(buf) {
+            let within = (pos % SECTOR as u64) as usize;
+            let changed = self.changed.get(&(pos / SECTOR as u64));
+            *byte = changed.map_or(self.start[pos as usize], |sector| sector[within]);
+        }
+    }
+}
+
+impl Medium for Disk {
+    fn read_at(&mut self, pos: u64, buf: &mut [u8]) -> io::Result<()> {
+        if pos + buf.len() as u64 > self.size() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.read(pos, buf);
+        Ok(())
+    }
+
+    fn write_at(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write(pos, bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the stick holds when it is pulled after any of the writes; and, as a stick may keep what it has not flushed in any
+/// order, with one of the writes since a flush missing, or with one of them alone.
+pub fn pulled(start: &Disk, steps: &[Step]) -> Vec<(String, Disk)> {
+    let (mut states, mut flushed) = (Vec::new(), start.clone());
+    for (number, epoch) in steps.split(|step| matches!(step, Step::Flush)).enumerate() {
+        let write = |step: &Step| match step {
+            Step::Write { at, bytes } => Some((*at, bytes.clone())),
+            Step::Flush => None,
+        };
+        let writes: Vec<(u64, Vec<u8>)> = epoch.iter().filter_map(write).collect();
+        let mut add = |what: String, wanted: &dyn Fn(usize) -> bool| {
+            let mut disk = flushed.clone();
+            for (_, (at, bytes)) in writes.iter().enumerate().filter(|(i, _)| wanted(*i)) {
+                disk.write(*at, bytes);
+            }
+            states.push((format!("flush {number}, {what} of {} writes", writes.len()), disk));
+        };
+        for n in 0..writes.len() {
+            add(format!("the first {n}"), &|i| i < n);
+            if writes.len() > 1 {
+                add(format!("all but number {n}"), &|i| i != n);
+                add(format!("only number {n}"), &|i| i == n);
+            }
+        }
+        for (at, bytes) in writes {
+            flushed.write(at, &bytes);
+        }
+    }
+    states.push(("all".to_owned(), flushed));
+    states
+}

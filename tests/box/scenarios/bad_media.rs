@@ -1,0 +1,136 @@
+//! Sticks that are pulled, fail or lie while a backup is written.
+
+use super::scenarios;
+use crate::machine::{DUMP, LARGE_RECEIPTS, LARGE_TILL, Machine, RECEIPTS};
+use crate::medium::{Behaviour, Beyond};
+use crate::stick::{MIB, Stick};
+
+scenarios![
+    a_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next,
+    a_mounted_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next,
+    a_stick_whose_writes_fail_is_never_called_safe,
+    a_mounted_stick_whose_writes_fail_is_never_called_safe,
+    a_stick_that_says_it_is_full_is_never_called_safe,
+    a_stick_that_claims_to_be_larger_than_it_is_is_never_called_safe,
+];
+
+/// At which of its writes a backup is disturbed: the first ones, those of the content, those of the publishing.
+const MOMENTS: [u64; 6] = [0, 1, 3, 8, 16, 30];
+
+/// How the program is told where the stick is.
+#[derive(Clone, Copy)]
+enum Way {
+    Device,
+    Folder,
+}
+
+impl Way {
+    /// The stick as `--stick` names it.
+    fn open(self, machine: &mut Machine<'_>, stick: &Stick) -> String {
+        let node = machine.plug(stick);
+        match self {
+            Self::Device => format!("{node}1"),
+            Self::Folder => {
+                machine.mount(&format!("{node}1"), "/media/usb0");
+                "/media/usb0".to_owned()
+            }
+        }
+    }
+
+    /// What is done after a surprise: the mount of a stick that is gone stays until somebody takes it away.
+    fn close(self, machine: &mut Machine<'_>) {
+        if let Self::Folder = self {
+            machine.guest().must("umount /media/usb0");
+        }
+    }
+}
+
+/// A stick with the backup of the small till; the next one is of the large till.
+fn with_a_backup(machine: &mut Machine<'_>, way: Way) -> Stick {
+    let stick = machine.sold_stick("stick1");
+    let name = way.open(machine, &stick);
+    machine.tillstick(&format!("backup --stick {name}")).exits(0);
+    way.close(machine);
+    machine.pull(&stick);
+    stick.has_a_good_backup(DUMP, RECEIPTS);
+    machine.guest().must(LARGE_TILL);
+    stick
+}
+
+fn pull_in_mid_write(machine: &mut Machine<'_>, way: Way) {
+    let stick = with_a_backup(machine, way);
+    for moment in MOMENTS {
+        let name = way.open(machine, &stick);
+        let at = stick.medium.writes() + moment;
+        stick.medium.behaves(Behaviour { pulled_at: Some(at), ..Behaviour::default() });
+        let backup = machine.start_tillstick(&format!("backup --stick {name}"));
+        stick.medium.waits_for_writes(at + 1);
+        machine.pull(&stick);
+        let ran = machine.guest().join(backup).exits(3);
+        assert!(!ran.out.contains("may be pulled"), "{ran:?}");
+        way.close(machine);
+        stick.medium.behaves(Behaviour::default());
+    }
+    let name = way.open(machine, &stick);
+    machine.tillstick(&format!("check --stick {name}")).exits(0);
+    machine.tillstick(&format!("backup --stick {name}")).exits(0);
+    way.close(machine);
+    machine.pull(&stick);
+    stick.has_a_good_backup(DUMP, LARGE_RECEIPTS);
+}
+
+fn a_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next(machine: &mut Machine<'_>) {
+    pull_in_mid_write(machine, Way::Device);
+}
+
+fn a_mounted_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next(machine: &mut Machine<'_>) {
+    pull_in_mid_write(machine, Way::Folder);
+}
+
+fn fail(machine: &mut Machine<'_>, way: Way, errno: i32) {
+    let stick = with_a_backup(machine, way);
+    for moment in MOMENTS {
+        let name = way.open(machine, &stick);
+        let from = stick.medium.writes() + moment;
+        stick.medium.behaves(Behaviour { fails_from: Some((from, errno)), ..Behaviour::default() });
+        let ran = machine.tillstick(&format!("backup --stick {name}")).exits(3);
+        assert!(!ran.out.contains("may be pulled"), "{ran:?}");
+        stick.medium.behaves(Behaviour::default());
+        way.close(machine);
+        machine.pull(&stick);
+    }
+    let name = way.open(machine, &stick);
+    machine.tillstick(&format!("backup --stick {name}")).exits(0);
+    way.close(machine);
+    machine.pull(&stick);
+    stick.has_a_good_backup(DUMP, LARGE_RECEIPTS);
+}
+
+fn a_stick_whose_writes_fail_is_never_called_safe(machine: &mut Machine<'_>) {
+    fail(machine, Way::Device, libc::EIO);
+}
+
+fn a_mounted_stick_whose_writes_fail_is_never_called_safe(machine: &mut Machine<'_>) {
+    fail(machine, Way::Folder, libc::EIO);
+}
+
+fn a_stick_that_says_it_is_full_is_never_called_safe(machine: &mut Machine<'_>) {
+    fail(machine, Way::Device, libc::ENOSPC);
+}
+
+fn a_stick_that_claims_to_be_larger_than_it_is_is_never_called_safe(machine: &mut Machine<'_>) {
+    for (name, way, beyond) in [
+        ("drops", Way::Device, Beyond::Drops),
+        ("wraps", Way::Device, Beyond::Wraps),
+        ("drops-mounted", Way::Folder, Beyond::Drops),
+    ] {
+        let stick = machine.sold_stick(name);
+        // Its tables and the first of its clusters are real: the dump is not.
+        stick.medium.behaves(Behaviour { real_size: Some((2 * MIB, beyond)), ..Behaviour::default() });
+        let at = way.open(machine, &stick);
+        let ran = machine.tillstick(&format!("backup --stick {at}")).exits(3);
+        assert!(!ran.out.contains("may be pulled"), "{ran:?}");
+        way.close(machine);
+        machine.pull(&stick);
+    }
+}

@@ -1,0 +1,150 @@
+//! Sticks: images made with the system's own tools, and looked at with them again.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use crate::medium::Medium;
+use crate::nbd;
+
+pub const MIB: u64 = 1 << 20;
+/// Enough for 65,525 clusters of 512 bytes and their tables, which FAT32 must have, and for a few backups.
+pub const SMALL: u64 = 48 * MIB;
+
+/// What fsck.fat says of a stick that is as it should be, or that shows only that it was pulled: a mark, and a count of
+/// free clusters that nobody relies on.
+const HARMLESS: &[&str] = &[
+    "fsck.fat ",
+    "Dirty bit is set",
+    " Automatically removing dirty bit",
+    "Leaving filesystem",
+    "There are differences between boot sector and its backup.",
+    "This is mostly harmless. Differences: (offset:original/backup)",
+    "  65:01/00",
+    "  Not automatically fixing this.",
+    "Free cluster summary wrong",
+    "  Auto-correcting.",
+];
+
+/// A stick, plugged in or not.
+pub struct Stick {
+    pub name: String,
+    pub image: PathBuf,
+    pub medium: Arc<Medium>,
+    /// Where its file system begins, in bytes.
+    offset: u64,
+}
+
+impl Stick {
+    /// Zeros in `folder`, served at `socket`.
+    pub fn empty(folder: &Path, name: &str, size: u64, socket: &Path) -> Self {
+        let image = folder.join(format!("{name}.img"));
+        File::create(&image).unwrap().set_len(size).unwrap();
+        let medium = Arc::new(Medium::open(&image));
+        nbd::serve(&medium, socket);
+        Self { name: name.to_owned(), image, medium, offset: 0 }
+    }
+
+    /// Formats it without a partition table.
+    pub fn format(self, mkfs: &str, args: &[&str]) -> Self {
+        tool(mkfs, &[args, &[text(&self.image)]].concat());
+        self
+    }
+
+    /// One FAT32 partition at 1 MiB, as sticks are sold.
+    pub fn partition(mut self, label: &str) -> Self {
+        let script = self.image.with_extension("sfdisk");
+        fs::write(&script, "start=2048, type=c\n").unwrap();
+        let done = command("sfdisk", &["-q", text(&self.image)]).stdin(File::open(&script).unwrap()).status();
+        assert!(done.unwrap().success());
+        let blocks = ((self.medium.size() - MIB) / 1024).to_string();
+        let image = text(&self.image);
+        tool("mkfs.vfat", &["-F", "32", "-s", "1", "-n", label, "--offset", "2048", image, &blocks]);
+        self.offset = MIB;
+        self
+    }
+
+    pub fn put(&self, path: &str, content: &[u8]) {
+        let copy = self.image.with_extension("put");
+        fs::write(&copy, content).unwrap();
+        tool("mcopy", &["-o", "-i", &self.at(), text(&copy), &format!("::/{path}")]);
+    }
+
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        let copy = self.image.with_extension("read");
+        let _ = fs::remove_file(&copy);
+        tool("mcopy", &["-n", "-i", &self.at(), &format!("::/{path}"), text(&copy)]);
+        fs::read(copy).unwrap()
+    }
+
+    /// The paths of all files that a person sees.
+    pub fn files(&self) -> Vec<String> {
+        let list = tool("mdir", &["-/", "-b", "-i", &self.at(), "::/"]);
+        list.lines().filter(|line| !line.ends_with('/')).map(|line| line.trim_start_matches("::/").to_owned()).collect()
+    }
+
+    /// What fsck.fat has to complain about.
+    pub fn complaints(&self) -> Vec<String> {
+        let output = command("fsck.fat", &["-n", text(&self.volume())]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let fine = |line: &&str| {
+            let counts = line.contains(" files, ") || line.trim().is_empty();
+            counts || HARMLESS.iter().any(|harmless| line.starts_with(harmless))
+        };
+        said.lines().filter(|line| !fine(line)).map(str::to_owned).collect()
+    }
+
+    /// A till's owner can use what is on it: the sums are right, the newest dump loads in the sqlite3 of the system and
+    /// has so many receipts; and the file system is in order.
+    #[track_caller]
+    pub fn has_a_good_backup(&self, dump: &str, receipts: u64) {
+        assert_eq!(self.complaints(), Vec::<String>::new());
+        let copy = tempfile::tempdir().unwrap();
+        tool("mcopy", &["-s", "-n", "-i", &self.at(), "::/*", text(copy.path())]);
+        let sums = command("sha256sum", &["--strict", "--quiet", "-c", "SHA256SUMS"]).current_dir(copy.path()).output();
+        let sums = sums.unwrap();
+        assert!(sums.status.success(), "{}", String::from_utf8_lossy(&sums.stdout));
+        let database = copy.path().join("till.db");
+        let gunzip = command("gzip", &["-dc", text(&copy.path().join(dump))]).stdout(Stdio::piped()).spawn();
+        let dump = gunzip.unwrap().stdout.unwrap();
+        let load = command("sqlite3", &["-bail", text(&database)]).stdin(dump).output().unwrap();
+        assert!(load.status.success(), "{}", String::from_utf8_lossy(&load.stderr));
+        let count = "PRAGMA integrity_check; SELECT count(*) FROM receipts";
+        assert_eq!(tool("sqlite3", &[text(&database), count]), format!("ok\n{receipts}\n"));
+    }
+
+    fn at(&self) -> String {
+        format!("{}@@{}", text(&self.image), self.offset)
+    }
+
+    /// The file system in a file of its own: fsck.fat knows no offsets.
+    fn volume(&self) -> PathBuf {
+        if self.offset == 0 {
+            return self.image.clone();
+        }
+        let volume = self.image.with_extension("volume");
+        fs::write(&volume, &fs::read(&self.image).unwrap()[self.offset as usize..]).unwrap();
+        volume
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Runs a tool of the system that must succeed; gives what it printed.
+#[track_caller]
+pub fn tool(name: &str, args: &[&str]) -> String {
+    let output = command(name, args).output();
+    let output = output.unwrap_or_else(|error| panic!("{name} is needed for this test: {error}"));
+    assert!(output.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn command(name: &str, args: &[&str]) -> Command {
+    let path = format!("/usr/sbin:/sbin:{}", std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new(name);
+    command.args(args).env("PATH", path).env("MTOOLS_SKIP_CHECK", "1").env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    command
+}
