@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo test test-proofs fuzz lint test-all bench build man completions clean
+.PHONY: box test-box help setup demo test test-proofs fuzz lint test-all bench build man completions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -34,6 +34,14 @@ lint: ## formatting and clippy; warnings are errors
 	shellcheck tests/*.sh examples/*.sh fuzz/*.sh .ci/run
 
 test-all: test lint demo test-proofs ## everything that CI runs
+
+test-box: setup ## the box on a real kernel in an emulated machine: sticks are plugged in and pulled (ONLY=word for some)
+	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
+	$(CARGO) test --locked --profile quick --test box -- $(ONLY)
+
+box: setup ## the same machine for a person: type `plug stick1.img`
+	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
+	$(CARGO) test --locked --profile quick --test box -- --interactive
 
 bench: setup ## speed and memory side by side with what one would use instead; takes about ten minutes
 	$(CARGO) build --release --locked --bin tillstick --example till

@@ -5,8 +5,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::PATIENCE;
 
 /// What a command left behind.
@@ -25,6 +23,12 @@ impl Ran {
         self
     }
 
+    /// The document that it printed.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in: {}", self.out))
+    }
+
     /// Its complaint has all these words.
     #[track_caller]
     pub fn says(self, words: &[&str]) -> Self {
@@ -32,11 +36,6 @@ impl Ran {
             assert!(self.err.contains(word), "{word:?} is not in: {}", self.err);
         }
         self
-    }
-
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }
 }
 

@@ -22,7 +22,7 @@ pub const DUMP: &str = "104711_kasse.sql.gz";
 
 /// How many receipts the till has, and how many after [`LARGE_TILL`].
 pub const RECEIPTS: u64 = 83;
-pub const LARGE_RECEIPTS: u64 = 5000;
+pub const LARGE_RECEIPTS: u64 = 5728;
 /// Puts another, larger till in place of the first, so that the next backup is another one.
 pub const LARGE_TILL: &str = "mv /srv/till/large.db /srv/till/kasse.db";
 
@@ -88,7 +88,14 @@ impl<'a> Machine<'a> {
 
     /// An empty stick of this size that is not plugged in yet.
     pub fn stick(&self, name: &str, size: u64) -> Stick {
-        Stick::empty(self.folder.path(), name, size, &self.folder.socket(&format!("{name}.nbd")))
+        let image = self.folder.file(&format!("{name}.img"));
+        fs::File::create(&image).unwrap().set_len(size).unwrap();
+        self.stick_of(image, name)
+    }
+
+    /// The stick whose content is this image.
+    pub fn stick_of(&self, image: PathBuf, name: &str) -> Stick {
+        Stick::of(image, name, &self.folder.socket(&format!("{name}.nbd")))
     }
 
     /// A small stick as they are sold.

@@ -1,5 +1,6 @@
 //! The box as a shop has it: a real kernel with udev in an emulated machine, USB sticks that are plugged in and pulled,
-//! lights and a speaker. `make test-box` runs all scenarios, `make test-box ONLY=yank` those with this word in their name.
+//! lights and a speaker. `make test-box` runs all scenarios, `make test-box ONLY=pulled` those with this word in their
+//! name; `make box` opens the machine for a person.
 #![allow(missing_docs, unreachable_pub, reason = "a program of tests")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops where something is wrong, and tells")]
 
@@ -10,6 +11,7 @@ mod till;
 mod beep;
 mod folder;
 mod guest;
+mod interactive;
 mod machine;
 mod medium;
 mod nbd;
@@ -29,6 +31,10 @@ use std::time::Duration;
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() {
-    let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    std::process::exit(runner::run(&scenarios::all(), only.as_deref().unwrap_or_default()));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--interactive") {
+        return interactive::run();
+    }
+    let only = arguments.iter().find(|argument| !argument.starts_with('-'));
+    std::process::exit(runner::run(&scenarios::all(), only.map_or("", String::as_str)));
 }

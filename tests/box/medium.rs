@@ -17,15 +17,6 @@ pub enum Step {
     Flush,
 }
 
-/// What a stick does that says it is larger than it is.
-#[derive(Clone, Copy)]
-pub enum Beyond {
-    /// It drops what lies beyond.
-    Drops,
-    /// It begins again at the front.
-    Wraps,
-}
-
 /// How the medium behaves; as it comes it is a good one.
 #[derive(Clone, Copy, Default)]
 pub struct Behaviour {
@@ -33,8 +24,8 @@ pub struct Behaviour {
     pub fails_from: Option<(u64, i32)>,
     /// From the write with this number on nothing reaches the flash, though the stick says so: it was pulled.
     pub pulled_at: Option<u64>,
-    /// The real size, and what happens beyond it.
-    pub real_size: Option<(u64, Beyond)>,
+    /// The real size, when it says that it is larger: what lies beyond is dropped.
+    pub real_size: Option<u64>,
     /// The speed of writing.
     pub bytes_per_second: Option<u64>,
 }
@@ -96,14 +87,11 @@ impl Medium {
 
     pub fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
         let real = self.state.lock().unwrap().behaviour.real_size;
-        match real {
-            Some((size, Beyond::Wraps)) => self.file.read_exact_at(bytes, at % size),
-            Some((size, Beyond::Drops)) if at >= size => {
-                bytes.fill(0);
-                Ok(())
-            }
-            _ => self.file.read_exact_at(bytes, at),
+        if real.is_some_and(|size| at >= size) {
+            bytes.fill(0);
+            return Ok(());
         }
+        self.file.read_exact_at(bytes, at)
     }
 
     /// Takes a write as the stick would.
@@ -123,14 +111,11 @@ impl Medium {
         if let Some(speed) = behaviour.bytes_per_second {
             thread::sleep(Duration::from_micros(bytes.len() as u64 * 1_000_000 / speed));
         }
-        if behaviour.pulled_at.is_some_and(|from| number >= from) {
+        let pulled = behaviour.pulled_at.is_some_and(|from| number >= from);
+        if pulled || behaviour.real_size.is_some_and(|size| at >= size) {
             return Ok(());
         }
-        match behaviour.real_size {
-            Some((size, Beyond::Wraps)) => self.file.write_all_at(bytes, at % size),
-            Some((size, Beyond::Drops)) if at >= size => Ok(()),
-            _ => self.file.write_all_at(bytes, at),
-        }
+        self.file.write_all_at(bytes, at)
     }
 
     pub fn flush(&self) {

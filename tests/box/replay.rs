@@ -12,6 +12,7 @@ use tillstick::stick::medium::Medium;
 use crate::medium::Step;
 
 const SECTOR: usize = 512;
+const BLOCK: usize = 64 << 10;
 
 /// A stick in memory: what it was, and the sectors that changed since. A copy costs little.
 #[derive(Clone)]
@@ -29,10 +30,15 @@ impl Disk {
         self.start.len() as u64
     }
 
-    /// Writes it into a file, which is as large afterwards as the stick.
+    /// Writes it into a new file, with holes where there is nothing.
     pub fn save(&self, image: &Path) {
-        fs::write(image, &*self.start).unwrap();
-        let file = File::options().write(true).open(image).unwrap();
+        let file = File::create(image).unwrap();
+        file.set_len(self.size()).unwrap();
+        for (at, block) in (0..).step_by(BLOCK).zip(self.start.chunks(BLOCK)) {
+            if block.iter().any(|byte| *byte != 0) {
+                file.write_all_at(block, at).unwrap();
+            }
+        }
         for (sector, bytes) in &self.changed {
             file.write_all_at(&bytes[..], sector * SECTOR as u64).unwrap();
         }
@@ -46,10 +52,13 @@ impl Disk {
     }
 
     fn read(&self, at: u64, buf: &mut [u8]) {
-        for (pos, byte) in (at..).zip(buf) {
-            let within = (pos % SECTOR as u64) as usize;
-            let changed = self.changed.get(&(pos / SECTOR as u64));
-            *byte = changed.map_or(self.start[pos as usize], |sector| sector[within]);
+        buf.copy_from_slice(&self.start[at as usize..][..buf.len()]);
+        let (first, end) = (at / SECTOR as u64, (at + buf.len() as u64).div_ceil(SECTOR as u64));
+        for (sector, bytes) in (first..end).filter_map(|sector| Some((sector, self.changed.get(&sector)?))) {
+            let begin = sector * SECTOR as u64;
+            let (from, to) = (begin.max(at), (begin + SECTOR as u64).min(at + buf.len() as u64));
+            buf[(from - at) as usize..(to - at) as usize]
+                .copy_from_slice(&bytes[(from - begin) as usize..(to - begin) as usize]);
         }
     }
 }

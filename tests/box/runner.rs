@@ -68,7 +68,7 @@ fn passes(scenario: &Scenario, snapshot: &Snapshot, payload: &Path) -> bool {
 }
 
 /// Where a scenario leaves its logs and the images of its sticks when it fails.
-fn logs(name: &str) -> PathBuf {
+pub fn logs(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("box").join(name)
 }
 

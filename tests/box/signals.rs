@@ -63,5 +63,5 @@ fn events(log: &Path) -> Vec<(f64, String)> {
         Some((at.parse().ok()?, what.to_owned()))
     };
     // The last line may be half written.
-    text.split_inclusive('\n').filter(|line| line.ends_with('\n')).filter_map(event).collect()
+    text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).filter_map(event).collect()
 }

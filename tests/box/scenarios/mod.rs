@@ -1,6 +1,7 @@
 //! What is shown to a user of the box, one function each. To add one: a function whose name says what is true, and its
 //! name in the list of its file.
 
+mod agent;
 mod bad_media;
 mod kernel_writes;
 mod plugging;
@@ -19,5 +20,5 @@ use scenarios;
 
 pub fn all() -> Vec<&'static Scenario> {
     // The longest first.
-    [kernel_writes::ALL, bad_media::ALL, plugging::ALL, wrong_sticks::ALL].into_iter().flatten().collect()
+    [kernel_writes::ALL, agent::ALL, bad_media::ALL, plugging::ALL, wrong_sticks::ALL].into_iter().flatten().collect()
 }

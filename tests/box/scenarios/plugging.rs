@@ -20,6 +20,7 @@ fn a_backup_goes_onto_the_partition_of_a_stick(machine: &mut Machine<'_>) {
     let node = machine.plug(&stick);
     machine.tillstick(&format!("backup --stick {node}1")).exits(0);
     machine.pull(&stick);
+    stick.is_in_order();
     stick.has_a_good_backup(DUMP, RECEIPTS);
 }
 
@@ -29,6 +30,7 @@ fn a_backup_goes_onto_a_stick_without_partitions(machine: &mut Machine<'_>) {
     machine.tillstick(&format!("backup --stick {node}")).exits(0);
     machine.tillstick(&format!("check --stick {node}")).exits(0);
     machine.pull(&stick);
+    stick.is_in_order();
     stick.has_a_good_backup(DUMP, RECEIPTS);
 }
 
@@ -41,6 +43,7 @@ fn a_mounted_stick_takes_a_backup_through_its_folder(machine: &mut Machine<'_>) 
     machine.tillstick("check --stick /media/usb0").exits(0);
     machine.guest().must("umount /media/usb0");
     machine.pull(&stick);
+    stick.is_in_order();
     stick.has_a_good_backup(DUMP, RECEIPTS);
 }
 
@@ -67,6 +70,7 @@ fn nobody_can_mount_a_stick_while_a_backup_is_written(machine: &mut Machine<'_>)
     assert!(mount.code != 0 && mount.err.contains("busy"), "{mount:?}");
     stick.medium.behaves(Behaviour::default());
     machine.guest().join(backup).exits(0);
+    stick.is_in_order();
     stick.has_a_good_backup(DUMP, RECEIPTS);
 }
 
@@ -87,6 +91,7 @@ fn names_and_labels_that_would_be_commands_do_nothing(machine: &mut Machine<'_>)
     for name in names {
         assert_eq!(stick.read(name), name.as_bytes(), "{name:?} changed");
     }
+    stick.is_in_order();
     stick.has_a_good_backup(DUMP, RECEIPTS);
 }
 
@@ -97,13 +102,14 @@ fn the_lights_and_the_speaker_can_be_seen_and_heard(machine: &mut Machine<'_>) {
     let (on, off) = (event(r"\350\003"), event(r"\0\0"));
     machine.guest().must(&format!("{on}; sleep 0.3; {off}; sleep 0.3; {on}; sleep 0.3; {off}; sleep 0.5"));
     let beeps = machine.beeps();
-    assert_eq!(beeps.len(), 2, "{beeps:?}");
-    assert!(beeps.iter().all(|beep| (990.0..1010.0).contains(&beep.hz)), "{beeps:?}");
+    let [first, second] = beeps[..] else { panic!("two beeps: {beeps:?}") };
+    assert!((990.0..1010.0).contains(&first.hz) && (990.0..1010.0).contains(&second.hz), "{beeps:?}");
+    assert!(first.at + first.seconds < second.at, "one ends before the next begins: {beeps:?}");
 
     machine.guest().must("echo 1 > /sys/class/leds/input0::capslock/brightness");
     machine.guest().must("echo timer > /sys/class/leds/input0::numlock/trigger; sleep 3");
     let lights = machine.lights();
     assert!(lights.iter().all(|change| change.lights.caps_lock()), "{lights:?}");
-    let blinks = lights.iter().filter(|change| change.lights.num_lock()).count();
-    assert!(blinks >= 2, "{lights:?}");
+    let blinks: Vec<f64> = lights.iter().filter(|change| change.lights.num_lock()).map(|change| change.at).collect();
+    assert!(blinks.len() >= 2 && blinks.is_sorted(), "{lights:?}");
 }
