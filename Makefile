@@ -31,7 +31,7 @@ fuzz: setup ## libFuzzer on each target (FUZZ="probe load" chooses), for FUZZ_SE
 lint: ## formatting and clippy; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck tests/*.sh examples/*.sh fuzz/*.sh .ci/run
+	shellcheck tests/*.sh tests/box/*.sh examples/*.sh fuzz/*.sh .ci/run
 
 test-all: test lint demo test-proofs ## everything that CI runs
 
