@@ -23,7 +23,7 @@ use crate::source::sqlite::raw::{compare_bytes, is_built_in};
 
 /// Memory that SQLite may take, in bytes: for caches, sorting and the schema; and for each byte of the longest statement
 /// or row so far, which is there as text, as a value and as a record.
-const MEMORY_BASE: u64 = 64 << 20;
+const MEMORY_BASE: u64 = 128 << 20;
 const MEMORY_PER_BYTE: u64 = 8;
 
 /// The longest value that is made whatever the text is, in bytes: the list of a common word in a full-text index is one.
