@@ -33,7 +33,7 @@ lint: ## formatting and clippy; warnings are errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	shellcheck tests/*.sh tests/box/*.sh examples/*.sh fuzz/*.sh .ci/run
 
-test-all: test lint demo test-proofs ## everything that CI runs
+test-all: test lint demo test-proofs test-box ## all of it
 
 test-box: setup ## the box on a real kernel in an emulated machine: sticks are plugged in and pulled (ONLY=word for some)
 	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
