@@ -237,7 +237,11 @@ fn ctrl_c_ends_a_dump_whose_every_step_is_long() {
     ] {
         let dump = desk.packed(|out| out.write_all(dump(&statements).as_bytes()).unwrap());
         let ended = stopped(desk.restore(&dump), &desk.path("new.db.part"));
-        ended.exits(130).says(&["stopped before it was finished"]);
+        // On a fast machine its bounds may end it before.
+        match ended.code {
+            Some(1) => ended.says(&["takes more memory than any dump like it"]),
+            _ => ended.exits(130).says(&["stopped before it was finished"]),
+        };
         assert_eq!(names(desk.dir.path()), ["004711_kasse.sql.gz"]);
     }
 }
