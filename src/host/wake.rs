@@ -60,7 +60,9 @@ impl Alarm {
 
     /// Sets it to `at`; `None` waits for nothing but a change of the clock.
     pub fn set(&self, at: Option<Timestamp>) -> Result<()> {
-        let second = at.map_or(NEVER_SECOND, Timestamp::as_second).clamp(1, NEVER_SECOND);
+        // Rounded up: an alarm that goes off early would only be set again, and again.
+        let whole = |at: Timestamp| at.as_second() + i64::from(at.subsec_nanosecond() > 0);
+        let second = at.map_or(NEVER_SECOND, whole).clamp(1, NEVER_SECOND);
         let time = TimeSpec::from_duration(Duration::from_secs(second.unsigned_abs()));
         let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
         match self.0.set(Expiration::OneShot(time), flags) {
@@ -119,6 +121,15 @@ mod tests {
 
     fn is_ready(fd: &impl AsFd) -> bool {
         poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() == 1
+    }
+
+    #[test]
+    fn an_alarm_never_goes_off_before_its_time() {
+        let alarm = Alarm::new().unwrap();
+        let soon = Timestamp::now() + Duration::from_millis(1);
+        alarm.set(Some(soon)).unwrap();
+        poll(&mut [PollFd::new(alarm.as_fd(), PollFlags::POLLIN)], PollTimeout::from(5000_u16)).unwrap();
+        assert!(Timestamp::now() >= soon);
     }
 
     #[test]

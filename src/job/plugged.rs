@@ -10,6 +10,7 @@ use super::{Site, StickAt, enrolment};
 use crate::config::After;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{block, mount};
+use crate::journal::Outcome;
 use crate::model::{BackupId, Run};
 use crate::policy::enrol::Admission;
 use crate::policy::stick::{Reason, VerdictKind};
@@ -115,6 +116,7 @@ pub(super) fn copy_to(site: &Site, stored: &Stored, target: &Target, record: &mu
     let mut done = match prepare(site, target) {
         Ok(at) => Copied { copy: copy::to_stick(site, stored, &at, record, run)?, ..nothing_yet() },
         Err(error) => {
+            record.falls_short(Outcome::Partly, &format!("{:?}: {}", target.node, error.report()));
             let shown_at = target.shown_at.clone();
             return Ok(Copied { copy: copy::failed(&target.node, &error), shown_at, ..nothing_yet() });
         }
