@@ -29,7 +29,7 @@ pub struct Change {
 pub fn lights(log: &Path) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::new();
     for (at, what) in events(log) {
-        let Some((_, state)) = what.split_once("ledstate ").filter(|_| what.starts_with("ps2_set_ledstate")) else {
+        let Some((_, state)) = what.rsplit_once("ledstate ").filter(|_| what.starts_with("ps2_set_ledstate")) else {
             continue;
         };
         let lights = Lights(state.parse().unwrap());
