@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: box test-box help setup demo test test-proofs fuzz lint test-all bench build man completions clean
+.PHONY: box test-box help setup demo test test-proofs fuzz lint test-all bench bench-latency build man completions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -47,6 +47,10 @@ bench: setup ## speed and memory side by side with what one would use instead; t
 	$(CARGO) build --release --locked --bin tillstick --example till
 	@dpkg-query -W restic >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends restic; }
 	@python3 benches/dump.py --big 15000000
+
+bench-latency: ## what a backup to a slow target costs the till, side by side; takes about four minutes
+	$(CARGO) build --release --locked --bin tillstick --example till
+	@python3 benches/latency.py --lines 300000
 
 build: ## the release binary
 	$(CARGO) build --release --locked --bin tillstick

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""What a backup to a slow target costs the till: the latency of its commits, and how far its -wal grows.
+
+    benches/latency.py [--lines N] [--rate BYTES] [--dir DIR]
+
+A till in WAL mode books a receipt every 5 ms, synced, while a backup of it runs to a target that takes RATE bytes a second
+(1 MB by default): ours, and what one would use instead. Prints a table in Markdown. Needs the release binary, the example
+`till`, sqlite3, gzip, gcc and mkfs.vfat.
+"""
+import argparse
+import os
+import pathlib
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RELEASE = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / os.environ.get("PROFILE", "release")
+BIN = RELEASE / "tillstick"
+TILL = RELEASE / "examples/till"
+PACE = 0.005
+# Seconds after which a backup is given up: some begin anew at each sale.
+PATIENCE = 120
+
+SLOW_READER = """
+import sys, time
+rate, total, begun = float(sys.argv[1]), 0, time.monotonic()
+while piece := sys.stdin.buffer.read1(65536):
+    total += len(piece)
+    time.sleep(max(0, begun + total / rate - time.monotonic()))
+"""
+
+
+class Clerk:
+    """Books receipts until told to stop; knows how long each commit took."""
+
+    def __init__(self, path):
+        self.wal = pathlib.Path(f"{path}-wal")
+        self.db = sqlite3.connect(path, isolation_level=None, timeout=60)
+        self.db.execute("PRAGMA synchronous=FULL")
+        self.db.execute("PRAGMA wal_autocheckpoint=1000")
+        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def book(self, until):
+        took, largest, next_at = [], 0, time.monotonic()
+        while not until():
+            begun = time.perf_counter()
+            self.db.execute("BEGIN IMMEDIATE")
+            self.db.execute(
+                "INSERT INTO receipts(till, clerk, at, total_cents, payment)"
+                " VALUES(1, 'Anna', datetime(), 1999, 'cash')"
+            )
+            self.db.execute("UPDATE products SET stock = stock - 1 WHERE id = 1 + abs(random() % 6000)")
+            self.db.execute("COMMIT")
+            took.append(time.perf_counter() - begun)
+            largest = max(largest, self.wal.stat().st_size)
+            next_at = max(next_at + PACE, time.monotonic() - PACE)
+            time.sleep(max(0, next_at - time.monotonic()))
+        return took, largest
+
+
+def at(sorted_values, share):
+    return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))] * 1000
+
+
+def row(name, took, largest, seconds):
+    took = sorted(took)
+    times = f"{at(took, 0.5):.2f} | {at(took, 0.999):.1f} | {took[-1] * 1000:.1f}"
+    print(f"| {name} | {seconds} | {len(took)} | {times} | {largest / 1e6:.1f} MB |", flush=True)
+
+
+def measure(name, path, command, cwd, env=None):
+    """Books while `command` runs; without one for ten seconds."""
+    clerk = Clerk(path)
+    begun = time.monotonic()
+    taken = lambda: time.monotonic() - begun
+    if command is None:
+        row(name, *clerk.book(lambda: taken() > 10), f"{10:.1f} s")
+        return
+    command = ["bash", "-o", "pipefail", "-c", command]
+    env = {**os.environ, **(env or {})}
+    child = subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
+    took, largest = clerk.book(lambda: child.poll() is not None or taken() > PATIENCE)
+    if child.returncode is None:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        row(name, took, largest, f"not done after {PATIENCE} s")
+    elif child.returncode == 0:
+        row(name, took, largest, f"{taken():.1f} s")
+    else:
+        raise SystemExit(f"failed: {command}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lines", type=int, default=150_000)
+    parser.add_argument("--rate", type=int, default=1_000_000)
+    parser.add_argument("--dir", help="where the databases are made")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.dir) as work:
+        work = pathlib.Path(work)
+        till, stick, shim = work / "till.db", work / "stick.img", work / "slow.so"
+        subprocess.run([TILL, "make", till, str(args.lines)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", shim, ROOT / "benches/slow.c", "-ldl"], check=True)
+        with open(stick, "wb") as image:
+            image.truncate(300 << 20)
+        subprocess.run(["/usr/sbin/mkfs.vfat", "-F", "32", stick], check=True, stdout=subprocess.DEVNULL)
+        (work / "slow.py").write_text(SLOW_READER)
+        config = work / "tillstick.toml"
+        config.write_text(
+            f'customer = "1"\nbox = "kasse-1"\ntime_zone = "Europe/Berlin"\nstate = "{work}/state"\n'
+            f'[primary]\ndir = "{work}/backups"\n[sources.kasse]\ntype = "sqlite"\npath = "{till}"\n'
+        )
+        slow = f"python3 {work}/slow.py {args.rate}"
+        to = lambda file: {"LD_PRELOAD": str(shim), "SLOW_FILE": str(file), "SLOW_RATE": str(args.rate)}
+        backup = f"{BIN} --config {config} backup --stick {stick}"
+        print(f"A till of {till.stat().st_size / 1e6:.0f} MB, a target of {args.rate / 1e6:g} MB/s.\n")
+        print("| | took | commits | median ms | p99.9 ms | max ms | -wal |\n|---|---|---|---|---|---|---|")
+        measure("nothing runs beside it", till, None, work)
+        measure("`tillstick backup --stick` to a slow stick", till, backup, work, to(stick))
+        measure("`tillstick dump -o -` into a slow pipe", till, f"{BIN} dump sqlite:{till} -o - | {slow}", work)
+        measure("`sqlite3 .dump \\| gzip` into a slow pipe", till, f"sqlite3 {till} .dump | gzip | {slow}", work)
+        copy = work / "copy.db"
+        copy.touch()
+        measure("`sqlite3 .backup` to a slow stick", till, f"sqlite3 {till} '.backup {copy}'", work, to(copy))
+
+
+main()
