@@ -4,6 +4,8 @@
 #![allow(missing_docs, unreachable_pub, reason = "a program of tests")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops where something is wrong, and tells")]
 
+#[path = "../fsck/mod.rs"]
+mod fsck;
 #[path = "../till/mod.rs"]
 #[allow(dead_code, reason = "the demo uses the rest of it")]
 mod till;

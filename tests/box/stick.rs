@@ -6,27 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use crate::fsck::HARMLESS;
 use crate::medium::Medium;
 use crate::nbd;
 
 pub const MIB: u64 = 1 << 20;
 /// Enough for 65,525 clusters of 512 bytes and their tables, which FAT32 must have, and for a few backups.
 pub const SMALL: u64 = 48 * MIB;
-
-/// What fsck.fat says of a stick that is as it should be, or that shows only that it was pulled: a mark, and a count of
-/// free clusters that nobody relies on.
-const HARMLESS: &[&str] = &[
-    "fsck.fat ",
-    "Dirty bit is set",
-    " Automatically removing dirty bit",
-    "Leaving filesystem",
-    "There are differences between boot sector and its backup.",
-    "This is mostly harmless. Differences: (offset:original/backup)",
-    "  65:01/00",
-    "  Not automatically fixing this.",
-    "Free cluster summary wrong",
-    "  Auto-correcting.",
-];
 
 /// A stick, plugged in or not.
 pub struct Stick {

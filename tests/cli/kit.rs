@@ -9,6 +9,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::till::{Till, make};
+use fsck::HARMLESS;
+
+#[path = "../fsck/mod.rs"]
+mod fsck;
 
 pub(crate) const MIB: u64 = 1 << 20;
 /// Enough for 65,525 clusters of 512 bytes and their tables, which FAT32 must have, and for a few backups.
@@ -307,22 +311,10 @@ impl Stick {
         let volume = self.path.with_extension("volume");
         fs::write(&volume, &fs::read(&self.path).unwrap()[self.offset as usize..]).unwrap();
         let output = tool_command("fsck.fat", &["-n", volume.to_str().unwrap()]).output().unwrap();
-        let known = [
-            "fsck.fat ",
-            "Dirty bit is set",
-            " Automatically removing dirty bit",
-            "Leaving filesystem",
-            "There are differences between boot sector and its backup.",
-            "This is mostly harmless. Differences: (offset:original/backup)",
-            "  65:01/00",
-            "  Not automatically fixing this.",
-            "Free cluster summary wrong",
-            "  Auto-correcting.",
-        ];
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let free = |line: &str| line.contains(" files, ") || line.trim().is_empty();
         text.lines()
-            .filter(|line| !free(line) && !known.iter().any(|k| line.starts_with(k)))
+            .filter(|line| !free(line) && !HARMLESS.iter().any(|known| line.starts_with(known)))
             .map(str::to_owned)
             .collect()
     }
