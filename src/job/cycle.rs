@@ -14,7 +14,7 @@ use super::plugged::{self, Copied, Target};
 use super::record::{Record, recorded};
 use crate::error::{Error, Kind, Result};
 use crate::host::lock::Lock;
-use crate::journal::{self, RunKind};
+use crate::journal::{self, Place, RunKind};
 use crate::model::{BackupId, Cancel, Event, Monitor, Run};
 use crate::primary::Stored;
 
@@ -66,7 +66,7 @@ fn turn(site: &Site, lock: &Lock, guests: &dyn Guests, record: &mut Record, run:
     let (stored, mut report, failure) = match backup::make(site, lock, guests.newest().as_ref(), record, run) {
         Ok((stored, report)) => (stored, Some(report), None),
         Err(error) if error.kind() == Kind::Cancelled => return Err(error),
-        Err(error) => match newest_good(site)? {
+        Err(error) => match newest_good(site, record)? {
             Some(stored) => (stored, None, Some(error.report())),
             None => return Err(error),
         },
@@ -83,8 +83,12 @@ fn turn(site: &Site, lock: &Lock, guests: &dyn Guests, record: &mut Record, run:
     Ok(Outcome { report, failure })
 }
 
-fn newest_good(site: &Site) -> Result<Option<Stored>> {
-    Ok(site.primary.list()?.into_iter().find(|stored| stored.manifest().is_ok()))
+/// The newest backup of this box that is whole, and that no check found damaged.
+fn newest_good(site: &Site, record: &Record) -> Result<Option<Stored>> {
+    Ok(site.primary.list()?.into_iter().find(|stored| {
+        let own = stored.manifest().ok().filter(|manifest| manifest.box_id == site.box_id);
+        own.is_some_and(|manifest| stored.is_whole(&manifest)) && !record.is_damaged(stored.id(), &Place::primary())
+    }))
 }
 
 fn wait_for_lock(site: &Site, run: &Run) -> Result<Lock> {

@@ -10,6 +10,7 @@ mod running;
 #[allow(dead_code, reason = "shared with other tests")]
 mod till;
 
+mod cycle;
 mod ending;
 mod schedule;
 mod socket;
