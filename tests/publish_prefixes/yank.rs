@@ -83,7 +83,7 @@ pub fn reordered(start: &Disk, steps: &[Step], count: usize, mut each: impl FnMu
         }
     }
     let sizes: Vec<usize> = epochs.iter().map(|epoch| epoch.sectors().len()).collect();
-    for turn in 0..count * 20 {
+    for turn in 0..count * 200 {
         // Epochs of many sectors have more orders, so they are drawn more often.
         let mut at = draw.below(sizes.iter().sum());
         let number = sizes.iter().position(|size| at.checked_sub(*size).map(|rest| at = rest).is_none()).unwrap();
