@@ -23,6 +23,15 @@ pub trait Medium: Send {
     fn forget(&mut self) -> io::Result<()>;
 }
 
+/// A read error for what may be an end. A medium that suddenly gives nothing is broken; an unexpected end would be taken
+/// for the end of a folder by `fatfs`, and for damage of what lies on the stick by us.
+pub(super) fn not_an_end(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::other("the medium gives fewer bytes than it has"),
+        _ => error,
+    }
+}
+
 pub(super) struct FileMedium {
     file: File,
     offset: u64,
@@ -48,7 +57,7 @@ impl FileMedium {
 
 impl Medium for FileMedium {
     fn read_at(&mut self, pos: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buf, self.at(pos, buf.len())?)
+        self.file.read_exact_at(buf, self.at(pos, buf.len())?).map_err(not_an_end)
     }
 
     fn write_at(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {

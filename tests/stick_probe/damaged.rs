@@ -5,7 +5,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use tillstick::policy::stick::{ChainFault, Problem, Reason, StickRules, VerdictKind, judge};
+use tillstick::policy::stick::{ChainFault, FsKind, Problem, Reason, StickRules, VerdictKind, judge};
+use tillstick::policy::tse::of_volume;
 use tillstick::stick::Volume;
 use tillstick::stick::image::open_volume;
 use tillstick::stick::probe::{Limits, ReadAt, probe};
@@ -276,6 +277,38 @@ fn a_slow_stick_is_given_up_in_time_and_a_failing_one_is_told() {
     }
     let error = probe(&Dead, 1 << 30, &Limits::default()).unwrap_err().report();
     assert!(error.contains("Input/output error"), "{error}");
+}
+
+/// To `fatfs` the end of the medium is the end of the folder that it reads: what stands behind it may be a TSE's.
+#[test]
+fn a_stick_that_suddenly_reads_as_shorter_hides_no_tse() {
+    struct Short<'a>(&'a [u8], Cell<u32>);
+    impl ReadAt for Short<'_> {
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+            self.1.set(self.1.get().wrapping_sub(1));
+            if self.1.get() == u32::MAX { Ok(0) } else { self.0.read_at(offset, buf) }
+        }
+    }
+    let image = Image::fat32();
+    (0..200).for_each(|number| image.put(0, &format!("Urlaubsfoto Nummer {number}.jpeg"), b""));
+    image.put(0, "TSE_INFO.DAT", b"");
+    let bytes = std::fs::read(&image.path).unwrap();
+    let mut struck = 0;
+    loop {
+        let medium = Short(&bytes, Cell::new(struck));
+        let judged = probe(&medium, bytes.len() as u64, &Limits::default());
+        if let Ok((_, volumes)) = &judged {
+            let hidden = volumes
+                .iter()
+                .any(|found| found.kind == FsKind::Fat32 && found.problem.is_none() && of_volume(found).is_none());
+            assert!(!hidden, "with read {struck} cut short: {volumes:?}");
+        }
+        if medium.1.get() < u32::MAX / 2 {
+            assert!(struck >= 5, "only {struck} reads");
+            return;
+        }
+        struck += 1;
+    }
 }
 
 /// An image with everything the probe reads, cut to what the probe may reach.

@@ -8,6 +8,7 @@ use fatfs::{FileSystem, FsOptions};
 use super::boot::Fat;
 use super::medium::Bounded;
 use crate::policy::stick::FsKind;
+use crate::stick::medium::not_an_end;
 
 /// Fewest clusters that `fatfs` takes for FAT32.
 const FAT32_MIN: u64 = 65_525;
@@ -23,7 +24,7 @@ pub(super) struct View<'a, 'm> {
 
 impl Read for View<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.medium.read(self.base.saturating_add(self.at), buf)?;
+        self.medium.read(self.base.saturating_add(self.at), buf).map_err(not_an_end)?;
         for (start, bytes) in &self.corrections {
             let from = (*start).max(self.at);
             let to = (start + bytes.len() as u64).min(self.at + buf.len() as u64);
