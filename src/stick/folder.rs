@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::statfs::{MSDOS_SUPER_MAGIC, statfs};
+use nix::unistd::syncfs;
 
 use super::fs::{ENTRIES_MAX, Entry, StickFs};
 use crate::error::{Context, Error, Kind, Result};
@@ -119,7 +120,16 @@ impl Folder {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&at)?;
         let filled = || -> io::Result<()> {
             self.set_hidden(path, true)?;
-            allocate(&file, size)
+            // Linux writes a long name and its file's entry in any order: all of it must be there before there are
+            // clusters, or a pull leaves them to a file that nobody knows as ours.
+            sync_parent(&at)?;
+            allocate(&file, size)?;
+            if self.is_fat {
+                // And the table before the entry that leads to it, which a sync of the file writes the other way round:
+                // a chain that ends in free clusters would soon share them with the next file.
+                syncfs(&file)?;
+            }
+            Ok(())
         };
         if let Err(error) = filled() {
             let _ = fs::remove_file(&at);
@@ -235,7 +245,7 @@ impl StickFs for Folder {
     }
 
     fn sync(&mut self) -> Result<()> {
-        let sync = || nix::unistd::syncfs(File::open(&self.root)?).map_err(io::Error::from);
+        let sync = || syncfs(File::open(&self.root)?).map_err(io::Error::from);
         sync().context(|| format!("cannot bring everything to {:?}", self.root))?;
         durable::sync_dir(&self.root)
     }
