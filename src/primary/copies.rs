@@ -2,6 +2,7 @@
 //! file of its own and no part of the history, which may be lost.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ const COPIES: &str = "copies.json";
 
 /// The most copies that are remembered of one backup; the oldest proof is forgotten first.
 const COPIES_MAX: usize = 100;
+
+/// Several sticks get the same backup at a time, and each changes the one file.
+static CHANGING: Mutex<()> = Mutex::new(());
 
 /// A copy that was read back from its medium and found equal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +39,7 @@ pub(super) fn read(dir: &Path) -> Vec<CopyRecord> {
 }
 
 pub(super) fn add(dir: &Path, copy: CopyRecord) -> Result<()> {
+    let _alone = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut copies = without(dir, &copy.store, &copy.medium);
     copies.push(copy);
     let excess = copies.len().saturating_sub(COPIES_MAX);
@@ -43,6 +48,7 @@ pub(super) fn add(dir: &Path, copy: CopyRecord) -> Result<()> {
 }
 
 pub(super) fn forget(dir: &Path, store: &str, medium: &str) -> Result<()> {
+    let _alone = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let rest = without(dir, store, medium);
     if rest.len() == read(dir).len() { Ok(()) } else { write(dir, &rest) }
 }
@@ -61,4 +67,23 @@ fn without(dir: &Path, store: &str, medium: &str) -> Vec<CopyRecord> {
 fn write(dir: &Path, copies: &[CopyRecord]) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(copies).expect("plain data");
     durable::write(&dir.join(COPIES), &bytes, 0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_that_are_proven_at_the_same_moment_are_all_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let copy =
+            |medium: String| CopyRecord { store: "stick".into(), medium, label: None, verified: Timestamp::now() };
+        std::thread::scope(|scope| {
+            let dir = dir.path();
+            for stick in 0..8 {
+                scope.spawn(move || (0..5).for_each(|n| add(dir, copy(format!("{stick}-{n}"))).unwrap()));
+            }
+        });
+        assert_eq!(read(dir.path()).len(), 40);
+    }
 }
