@@ -183,33 +183,60 @@ fn dump(
     run: &Run,
 ) -> Result<(ArtifactReport, ArtifactFacts)> {
     let artifact = site.artifact_name(name);
-    let path = draft.path(&artifact);
-    let source = site.source(name, draft.dir())?;
-    let options = pack_options(site);
     let previous = match previous.map(|stored| stored.path(&artifact)).filter(|path| path.exists()) {
-        Some(path) => Previous::open(&path, &options, run)?,
+        Some(path) => Previous::open(&path, &pack_options(site), run)?,
         None => None,
     };
+    let (report, facts) = pack_source(site, draft, name, previous, run)?;
+    match read_back(draft, &facts, run) {
+        // Parts of the backup before that are not what its index says would spoil each backup from now on.
+        Err(error) if error.kind() == Kind::Damaged && report.reused_bytes > 0 => {
+            log::warn!("{}", error.report());
+            let path = draft.path(&artifact);
+            draft.discard(&path)?;
+            draft.discard(&pack::index_path(&path))?;
+            let (report, mut facts) = pack_source(site, draft, name, None, run)?;
+            read_back(draft, &facts, run)?;
+            facts
+                .facts
+                .warnings
+                .push("parts of the backup before this one were not what they seemed; all was packed anew".into());
+            Ok((report, facts))
+        }
+        result => result.map(|()| (report, facts)),
+    }
+}
 
-    let mut packer = Packer::new(draft.artifact(&artifact)?, previous, options, *run)?;
+fn pack_source(
+    site: &Site,
+    draft: &Draft,
+    name: &FileName,
+    previous: Option<Previous>,
+    run: &Run,
+) -> Result<(ArtifactReport, ArtifactFacts)> {
+    let artifact = site.artifact_name(name);
+    let source = site.source(name, draft.dir())?;
+    let mut packer = Packer::new(draft.artifact(&artifact)?, previous, pack_options(site), *run)?;
     let facts = source.dump(&mut packer, run)?;
     let (file, packed) = packer.finish()?;
     let (size, sha256) = file.finish()?;
-    draft.index(&pack::index_path(&path), &packed.index.to_bytes())?;
-
-    let facts = ArtifactFacts { name: artifact.clone(), source: name.clone(), size, sha256, text: packed.text, facts };
-    let file = std::fs::File::open(&path).context(|| format!("cannot open {path:?}"))?;
-    block::drop_cache(&file)?;
-    verify(file, &facts, run)?;
+    draft.index(&pack::index_path(&draft.path(&artifact)), &packed.index.to_bytes())?;
     let report = ArtifactReport {
-        name: artifact,
+        name: artifact.clone(),
         size,
-        text_size: facts.text.size,
-        rows: facts.facts.tables.iter().map(|table| table.rows).sum(),
+        text_size: packed.text.size,
+        rows: facts.tables.iter().map(|table| table.rows).sum(),
         new_bytes: packed.new_bytes,
         reused_bytes: packed.reused_bytes,
     };
-    Ok((report, facts))
+    Ok((report, ArtifactFacts { name: artifact, source: name.clone(), size, sha256, text: packed.text, facts }))
+}
+
+fn read_back(draft: &Draft, facts: &ArtifactFacts, run: &Run) -> Result<()> {
+    let path = draft.path(&facts.name);
+    let file = std::fs::File::open(&path).context(|| format!("cannot open {path:?}"))?;
+    block::drop_cache(&file)?;
+    verify(file, facts, run)
 }
 
 fn pack_options(site: &Site) -> pack::Options {

@@ -62,6 +62,11 @@ impl Draft {
         file.and_then(|mut file| file.write_all(bytes)).context(|| format!("cannot write {path:?}"))
     }
 
+    /// Takes a file of the draft away, so that it can be made again.
+    pub fn discard(&self, path: &Path) -> Result<()> {
+        fs::remove_file(path).context(|| format!("cannot remove {path:?}"))
+    }
+
     /// Makes it a backup.
     pub fn finish(mut self, manifest: &Manifest) -> Result<Stored> {
         self.remove_strangers(manifest)?;

@@ -24,11 +24,12 @@ const HIDDEN: u32 = 0x02 | 0x04;
 pub fn open_folder(path: &Path) -> Result<Box<dyn StickFs>> {
     let failed = || format!("cannot use the folder {path:?}");
     let root = path.canonicalize().context(failed)?;
-    if !root.is_dir() {
+    let meta = fs::metadata(&root).context(failed)?;
+    if !meta.is_dir() {
         return Err(Error::new(Kind::Usage, format!("{path:?} is not a folder")));
     }
     let stat = statfs(&root).context(failed)?;
-    let unit = fs::metadata(&root).context(failed)?.blksize().max(1);
+    let unit = meta.blksize().max(1);
     let is_fat = stat.filesystem_type() == MSDOS_SUPER_MAGIC;
     Ok(Box::new(Folder { root, unit, is_fat }))
 }

@@ -193,3 +193,31 @@ fn a_changed_chunk_index_costs_time_alone() {
     });
     site.run(&["check"]).exits(0);
 }
+
+/// The checksum of an index keeps accidents away; what it says is believed until the artifact is read back.
+#[test]
+fn a_forged_chunk_index_costs_time_and_a_warning_alone() {
+    const HEAD: usize = 40;
+    const ENTRY: usize = 32;
+    /// Where an entry says what its chunk holds; the rest says where the chunk is.
+    const TEXT: [std::ops::Range<usize>; 2] = [0..16, 20..28];
+    let site = Box::new();
+    let clean = site.artifact(&site.backup());
+    let index = clean.with_extension("gz.chunks");
+    let mut forged = fs::read(&index).unwrap();
+    let content = forged.len() - 8;
+    assert!(content >= HEAD + 2 * ENTRY, "a single chunk cannot be taken for another");
+    let (one, other) = forged.split_at_mut(HEAD + ENTRY);
+    for part in TEXT {
+        one[HEAD..][part.clone()].swap_with_slice(&mut other[part]);
+    }
+    let checksum = xxhash_rust::xxh3::xxh3_64(&forged[..content]).to_le_bytes();
+    forged[content..].copy_from_slice(&checksum);
+    fs::write(&index, forged).unwrap();
+    let words = ["packed anew"];
+    site.run(&["backup"]).exits(0).says(&words);
+    let newest = site.ids().pop().unwrap();
+    assert_eq!(fs::read(site.artifact(&newest)).unwrap(), fs::read(&clean).unwrap());
+    site.run(&["check"]).exits(0);
+    assert!(!site.run(&["backup"]).exits(0).err.contains(words[0]), "the next one begins with a sound index");
+}

@@ -16,8 +16,7 @@ pub(crate) fn judge(shop: &Shop, what: &str, ran: &Ran) {
             let drilled = shop.run(&["check", "--drill", id]);
             assert_eq!(drilled.code, Some(0), "{what}: {}{}", drilled.out, drilled.err);
             if code == 0 {
-                let stick = shop.stick();
-                let on_stick = shop.run(&["check", "--stick", stick.to_str().unwrap(), id]);
+                let on_stick = shop.run_on_stick(&["check", id]);
                 assert_eq!(on_stick.code, Some(0), "{what}: {}{}", on_stick.out, on_stick.err);
             }
             assert_eq!(code == 0, ran.out.contains("may be pulled"), "{what}: {}", ran.out);
@@ -31,6 +30,13 @@ pub(crate) fn judge(shop: &Shop, what: &str, ran: &Ran) {
 #[test]
 fn whatever_fails_during_a_backup_is_told_and_nothing_is_lost() {
     let shop = Shop::new();
+    let backup = || shop.backup();
+    shop.strike_all(&backup, &errors, &|what, ran| judge(&shop, what, &ran));
+}
+
+#[test]
+fn whatever_fails_during_a_backup_into_a_folder_is_told_and_nothing_is_lost() {
+    let shop = Shop::with_a_folder();
     let backup = || shop.backup();
     shop.strike_all(&backup, &errors, &|what, ran| judge(&shop, what, &ran));
 }

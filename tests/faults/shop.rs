@@ -28,8 +28,16 @@ const SAMPLE: usize = 40;
 /// Every file below a folder with its content.
 pub(crate) type Tree = BTreeMap<PathBuf, Vec<u8>>;
 
+/// What its backups are copied to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stick {
+    Image,
+    Folder,
+}
+
 pub(crate) struct Shop {
     dir: TempDir,
+    stick: Stick,
     /// The ids of the backups that it has before a strike.
     pub(crate) ids: Vec<String>,
     before: Tree,
@@ -37,14 +45,21 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) fn new() -> Self {
-        let dir = scratch();
-        let mut shop = Self { dir, ids: Vec::new(), before: Tree::new() };
+        Self::with(Stick::Image)
+    }
+
+    /// A shop that copies into a plain folder.
+    pub(crate) fn with_a_folder() -> Self {
+        Self::with(Stick::Folder)
+    }
+
+    fn with(stick: Stick) -> Self {
+        let mut shop = Self { dir: scratch(), stick, ids: Vec::new(), before: Tree::new() };
         fs::create_dir(shop.place()).unwrap();
         sql(&shop.path("kasse.db"), TILL);
         sql(&shop.path("lager.db"), STOCK);
         shop.configure();
-        fs::File::create(shop.stick()).unwrap().set_len(48 * MIB).unwrap();
-        tool("mkfs.vfat", &["-F", "32", "-s", "1", shop.stick().to_str().unwrap()]);
+        shop.make_stick();
         for day in 0..2 {
             sql(&shop.path("kasse.db"), &format!("INSERT INTO receipts(clerk, cents) VALUES('Søren', {day})"));
             ran(shop.backup()).exits(0);
@@ -55,6 +70,17 @@ impl Shop {
         tool("cp", &["-a", shop.place().to_str().unwrap(), shop.template().to_str().unwrap()]);
         shop.before = tree(&shop.template().join("backups"));
         shop
+    }
+
+    fn make_stick(&self) {
+        let path = self.stick();
+        match self.stick {
+            Stick::Folder => fs::create_dir(path).unwrap(),
+            Stick::Image => {
+                fs::File::create(&path).unwrap().set_len(48 * MIB).unwrap();
+                tool("mkfs.vfat", &["-F", "32", "-s", "1", path.to_str().unwrap()]);
+            }
+        }
     }
 
     fn configure(&self) {
@@ -98,7 +124,21 @@ impl Shop {
     }
 
     pub(crate) fn stick(&self) -> PathBuf {
-        self.path("stick.img")
+        self.path(if self.stick == Stick::Image { "stick.img" } else { "stick" })
+    }
+
+    /// Runs a command on the stick.
+    pub(crate) fn run_on_stick(&self, args: &[&str]) -> Ran {
+        ran(self.command_on_stick(args))
+    }
+
+    fn command_on_stick(&self, args: &[&str]) -> Command {
+        let mut command = self.command(args);
+        command.arg("--stick").arg(self.stick());
+        if self.stick == Stick::Folder {
+            command.arg("--plain-folder");
+        }
+        command
     }
 
     /// Makes a change that a strike finds, and that [`reset`](Self::reset) brings back.
@@ -125,7 +165,7 @@ impl Shop {
     }
 
     pub(crate) fn backup(&self) -> Command {
-        self.command(&["backup", "--stick", self.stick().to_str().unwrap()])
+        self.command_on_stick(&["backup"])
     }
 
     /// Strikes each call of a command with each of the faults that `faults` names for it, and hands what came of it to
@@ -221,11 +261,11 @@ impl Shop {
     #[track_caller]
     pub(crate) fn all_is_whole(&self, what: &str) {
         self.earlier_are_whole(what);
-        for args in [&["check", "--json"][..], &["check", "--json", "--stick", self.stick().to_str().unwrap()]] {
-            let checked = self.run(args);
-            assert_eq!(checked.code, Some(0), "{what}: {args:?} finds {} {}", checked.out, checked.err);
+        let check = ["check", "--json"];
+        for (place, checked) in [("the primary", self.run(&check)), ("the stick", self.run_on_stick(&check))] {
+            assert_eq!(checked.code, Some(0), "{what}: on {place} it finds {} {}", checked.out, checked.err);
             for id in &self.ids {
-                assert!(checked.out.contains(id), "{what}: {args:?} no longer sees {id}: {}", checked.out);
+                assert!(checked.out.contains(id), "{what}: on {place} it no longer sees {id}: {}", checked.out);
             }
         }
     }
@@ -236,7 +276,10 @@ impl Shop {
         let next = ran(self.backup());
         assert_eq!(next.code, Some(0), "{what}: the next backup says {}{}", next.out, next.err);
         self.is_swept(what);
-        let stick = tool("mdir", &["-a", "-/", "-b", "-i", self.stick().to_str().unwrap(), "::/"]);
+        let stick = match self.stick {
+            Stick::Folder => format!("{:?}", tree(&self.stick()).into_keys()),
+            Stick::Image => tool("mdir", &["-a", "-/", "-b", "-i", self.stick().to_str().unwrap(), "::/"]),
+        };
         assert!(!stick.to_lowercase().contains(".part"), "{what}: {stick}");
     }
 }

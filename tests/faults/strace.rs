@@ -193,8 +193,8 @@ impl Program<'_> {
 
     fn is_fixed(&self, path: &str) -> bool {
         let id = |part: &str| part.len() >= 16 && part.as_bytes()[8] == b'T' && part.as_bytes()[15] == b'Z';
-        let mut parts = path.split(['/', '.']);
-        !parts.any(|part| part.starts_with("snapshot-") || (id(part) && !self.known.iter().any(|known| known == part)))
+        let mut parts = path.split(['/', '.', '-']);
+        !parts.any(|part| part == "snapshot" || (id(part) && !self.known.iter().any(|known| known == part)))
     }
 }
 
