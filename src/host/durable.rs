@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -79,6 +80,13 @@ pub fn remove_part(path: &Path) -> Result<()> {
         return Ok(());
     }
     fs::remove_file(&part).context(|| format!("cannot remove {part:?}, left by a run that died"))
+}
+
+/// Has the kernel begin to write what it holds of the file to the disk, without waiting until it is there: a sync later
+/// on has less to wait for, and is what reports errors.
+pub fn begin_write_out(file: &File) {
+    // SAFETY: the descriptor is open during the call, which takes no pointers.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
 /// Makes the folder's entries durable: created, renamed and removed names.

@@ -1,6 +1,7 @@
 //! How much work a text may make: in proportion to its length, whatever its statements do.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use crate::model::Cancel;
 
@@ -27,6 +28,7 @@ pub(super) struct Budget {
     steps: AtomicU64,
     text: AtomicU64,
     begun: u64,
+    begun_at: Instant,
     spent: AtomicBool,
     cancel: Cancel,
 }
@@ -34,7 +36,7 @@ pub(super) struct Budget {
 impl Budget {
     pub(super) fn new(cancel: Cancel) -> Self {
         let (steps, text, spent) = Default::default();
-        Self { steps, text, begun: processor_time(), spent, cancel }
+        Self { steps, text, begun: processor_time(), begun_at: Instant::now(), spent, cancel }
     }
 
     /// Says how many bytes of text were taken.
@@ -56,8 +58,10 @@ impl Budget {
     /// Whether to stop, by the processor's clock as well.
     pub(super) fn must_stop(&self) -> bool {
         let text = self.text.load(Ordering::Relaxed);
-        let taken = processor_time().saturating_sub(self.begun);
-        if taken > CPU_BASE.saturating_add(text.saturating_mul(CPU_PER_BYTE)) {
+        let may_take = CPU_BASE.saturating_add(text.saturating_mul(CPU_PER_BYTE));
+        // A thread takes no more of the processor than time passes, and that clock is read without the kernel.
+        let late = self.begun_at.elapsed().as_nanos() > u128::from(may_take);
+        if late && processor_time().saturating_sub(self.begun) > may_take {
             self.spent.store(true, Ordering::Relaxed);
         }
         self.is_spent() || self.is_cancelled()

@@ -6,7 +6,7 @@
 //!      -> loader: what has no place in a dump is refused, by name and place; rows go in by the thousand through a
 //!         table that SQLite reads them from, other statements are executed
 //!      -> `<target>.part`, under SQLite's authorizer and limits, not journalled
-//!      -> opened anew, checked, counted -> synced -> renamed
+//!      -> opened anew, checked, counted, while the disk writes -> synced -> renamed
 //! ```
 //!
 //! The text may come from any program, and may be hostile. It can fill the new database with what it likes, up to the
@@ -106,7 +106,7 @@ fn build(text: &mut (dyn Read + Send), part: &Part, options: &Options, run: &Run
     let database = Database::open(part.path(), options, run.cancel)?;
     let bytes = std::thread::scope(|scope| {
         let (loading, unloading) = conveyor::conveyor();
-        let reader = Reader::new(Window::new(text, *run), options.statement_max, loading);
+        let reader = Reader::new(Window::new(text, *run), options.statement_max, loading, part);
         scope.spawn(|| reader.run());
         Loader::new(&database, options)?.run(&unloading, run, &mut warnings)
     })?;
@@ -120,8 +120,9 @@ fn build(text: &mut (dyn Read + Send), part: &Part, options: &Options, run: &Run
         database.consumed(bytes, 0);
         Ok(database)
     };
-    // Both only read, and each takes about as long as the other.
+    // Both checks only read, and each takes about as long as the other; the disk works meanwhile.
     let (structure, broken) = std::thread::scope(|scope| {
+        scope.spawn(|| part.begin_write_out());
         let structure = scope.spawn(|| {
             let database = open()?;
             let (found, tables) = (check::structure(&database)?, check::count(&database)?);

@@ -17,6 +17,8 @@ const BESIDE: [&str; 3] = ["-journal", "-wal", "-shm"];
 pub(super) struct Part {
     target: PathBuf,
     part: PathBuf,
+    /// Open for as long as SQLite has the file open: closing it takes SQLite's locks away.
+    file: File,
     finished: bool,
 }
 
@@ -26,19 +28,24 @@ impl Part {
         // SQLite would take a relative path that begins with `file:` for a URI.
         let target = std::path::absolute(target).context(|| format!("cannot tell where {target:?} is"))?;
         ensure_free(&target)?;
-        let part = Self { part: durable::part_of(&target), target, finished: false };
-        part.remove().context(|| format!("cannot remove {:?}, which an earlier load left", part.part))?;
-        OpenOptions::new()
+        let part = durable::part_of(&target);
+        remove(&part).context(|| format!("cannot remove {part:?}, which an earlier load left"))?;
+        let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(mode)
-            .open(&part.part)
-            .context(|| format!("cannot create {:?}", part.part))?;
-        Ok(part)
+            .open(&part)
+            .context(|| format!("cannot create {part:?}"))?;
+        Ok(Self { target, part, file, finished: false })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.part
+    }
+
+    /// Has the disk begin with what was written so far, so that it works beside the processor.
+    pub(super) fn begin_write_out(&self) {
+        durable::begin_write_out(&self.file);
     }
 
     /// Makes the file durable under its final name. The database must be closed.
@@ -48,9 +55,7 @@ impl Part {
                 return Err(Error::new(Kind::Io, format!("the new database was not closed: {left:?} is still there")));
             }
         }
-        File::open(&self.part)
-            .and_then(|file| file.sync_all())
-            .context(|| format!("cannot sync the new database {:?}", self.part))?;
+        self.file.sync_all().context(|| format!("cannot sync the new database {:?}", self.part))?;
         ensure_free(&self.target)?;
         if let Err(error) = durable::rename(&self.part, &self.target) {
             // It may have its name already and not be durable under it: then it goes, as the caller is told.
@@ -62,25 +67,25 @@ impl Part {
         self.finished = true;
         Ok(())
     }
-
-    fn remove(&self) -> io::Result<()> {
-        let all = BESIDE.iter().map(|end| beside(&self.part, end)).chain([self.part.clone()]);
-        for path in all {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.finished {
-            let _ = self.remove();
+            let _ = remove(&self.part);
         }
     }
+}
+
+fn remove(part: &Path) -> io::Result<()> {
+    let all = BESIDE.iter().map(|end| beside(part, end)).chain([part.to_owned()]);
+    for path in all {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {

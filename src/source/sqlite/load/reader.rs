@@ -7,6 +7,7 @@ use super::conveyor::Loading;
 use super::head::{self, Start};
 use super::lex::is_space;
 use super::parcel::{Content, Head, Parcel, Place};
+use super::part::Part;
 use super::row::{self, After, Stop};
 use super::split::Scanner;
 use super::statement;
@@ -17,6 +18,10 @@ use crate::source::sqlite::{END_MARK, HEADER_PREFIX};
 
 /// What is looked at to tell what the text is; in bytes.
 const GREETING: usize = 16;
+
+/// After so much more of the text the disk is set to work, in bytes: often enough to keep it busy, seldom enough that
+/// pages which are written more than once cost it little.
+const WRITE_OUT: u64 = 16 << 20;
 
 /// The smallest limit for a statement, in bytes: so much may be read ahead.
 const STATEMENT_MIN: usize = 1 << 20;
@@ -44,6 +49,9 @@ pub(super) struct Reader<'a> {
     window: Window<'a>,
     statement_max: usize,
     loading: Loading,
+    part: &'a Part,
+    /// Where in the text the disk is set to work next.
+    write_out: u64,
     /// The one that is being filled.
     parcel: Parcel,
     head: Option<Arc<Head>>,
@@ -56,11 +64,13 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(window: Window<'a>, statement_max: usize, loading: Loading) -> Self {
+    pub(super) fn new(window: Window<'a>, statement_max: usize, loading: Loading, part: &'a Part) -> Self {
         Self {
             window,
             statement_max: statement_max.max(STATEMENT_MIN),
             loading,
+            part,
+            write_out: WRITE_OUT,
             parcel: Parcel::new(),
             head: None,
             place: Place::default(),
@@ -224,6 +234,11 @@ impl<'a> Reader<'a> {
     fn deliver(&mut self, content: Content) -> Result<()> {
         self.parcel.content = content;
         self.parcel.end = self.window.offset();
+        // Here, where there is more time than in the loader.
+        if self.window.offset() >= self.write_out {
+            self.write_out = self.window.offset() + WRITE_OUT;
+            self.part.begin_write_out();
+        }
         let next = self.loading.next()?;
         self.loading.deliver(std::mem::replace(&mut self.parcel, next))
     }
