@@ -48,7 +48,7 @@ bench: setup ## speed and memory side by side with what one would use instead; t
 	@dpkg-query -W restic >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends restic; }
 	@python3 benches/dump.py --big 15000000
 
-bench-latency: ## what a backup to a slow target costs the till, side by side; takes about four minutes
+bench-latency: ## what a backup to a slow target costs the till, side by side; takes about eight minutes
 	$(CARGO) build --release --locked --bin tillstick --example till
 	@python3 benches/latency.py --lines 300000
 
