@@ -32,6 +32,7 @@ use crate::job::{Site, StickAt};
 use crate::lang::Lang;
 use crate::model::Cancel;
 use crate::source::sqlite;
+use crate::stick::probe::apart;
 use screen::Screen;
 
 const AFTER_HELP: &str = "\
@@ -171,6 +172,10 @@ impl Context {
 
 /// Parses the command line, runs the verb and gives the exit code of its end.
 pub fn main() -> ExitCode {
+    if let Some(ended) = apart::child(std::env::args_os()) {
+        return ended;
+    }
+    apart::in_a_child();
     let cli = Cli::parse();
     if !matches!(cli.verb, Verb::Agent(_)) {
         // The agent's is configured.

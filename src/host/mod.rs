@@ -1,7 +1,9 @@
 //! The door to the operating system: durable files, locks, space, clock, signals, block devices, child processes.
 //! `unsafe` and the spawning of processes live here (and in the raw SQLite reader) alone.
 
+pub mod apart;
 pub mod block;
+pub mod confine;
 pub mod durable;
 pub mod entropy;
 pub mod fat_attr;

@@ -63,6 +63,8 @@ pub fn look(site: &Site, node: &Path, asked: bool) -> Result<Looked> {
     match &judged.verdict.kind {
         VerdictKind::Refused(Reason::Tse { sign }) => Ok(Looked::Tse(sign.to_string())),
         VerdictKind::Refused(Reason::NotRemovable) => Ok(Looked::NoStick("it is built in".into())),
+        // Neither a wrong stick nor a right one.
+        VerdictKind::Refused(reason @ Reason::NotJudged { .. }) => Err(reason.to_error()),
         VerdictKind::Refused(reason) => Ok(Looked::Refused(reason.clone())),
         VerdictKind::Usable { .. } => match enrolment::admission(site, &at, &judged, asked)? {
             Admission::Refused(what) => Ok(Looked::Refused(Reason::Stranger { what })),

@@ -10,6 +10,7 @@ use super::history::History;
 use super::list::{self, Listed};
 use super::prune;
 use crate::error::Result;
+use crate::host::confine::Confinement;
 use crate::journal::{Outcome, PastRun, Place, Proof};
 use crate::model::{BackupId, Run};
 use crate::policy::clock::Clock;
@@ -49,6 +50,8 @@ pub struct Status {
     pub green: bool,
     /// Until when that is so, unless a backup is made or a copy.
     pub green_until: Option<Timestamp>,
+    /// What this kernel confines the process with that reads a strange stick.
+    pub confinement: Confinement,
 }
 
 /// What a place has of this box.
@@ -123,6 +126,7 @@ pub fn status(site: &Site, now: Timestamp, run: &Run) -> Result<Status> {
         green: troubles.is_empty(),
         green_until: health::well_until(made_at, copied_at).filter(|_| troubles.is_empty()),
         troubles,
+        confinement: Confinement::available(),
     })
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 use super::Volume;
-use super::probe::{Limits, probe};
+use super::probe::{Limits, apart};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::block::{self, Node};
 use crate::policy::stick::{DeviceFacts, Look, StickFacts};
@@ -130,15 +130,18 @@ fn look(
     };
     // What another program read earlier may still be cached from before the last write.
     let _ = block::forget_clean(&file);
-    let found = block::size(&file).and_then(|size| {
-        facts.device.size = size;
-        probe(&file, size, limits)
-    });
-    match found {
-        Ok((table, volumes)) => {
-            (facts.table, facts.volumes, facts.look) = (table, volumes, Look::Done);
+    let size = match block::size(&file) {
+        Ok(size) => size,
+        Err(error) => {
+            facts.look = Look::Failed(error.report());
+            return Ok(facts);
         }
-        Err(error) => facts.look = Look::Failed(error.report()),
+    };
+    facts.device.size = size;
+    match apart::look(&file, size, limits) {
+        Ok(Ok((table, volumes))) => (facts.table, facts.volumes, facts.look) = (table, volumes, Look::Done),
+        Ok(Err(error)) => facts.look = Look::Failed(error.report()),
+        Err(error) => facts.look = Look::NotJudged(error.report()),
     }
     Ok(facts)
 }

@@ -8,6 +8,7 @@ mod till;
 
 mod kit;
 
+mod apart;
 mod backup;
 mod changed;
 mod check;

@@ -60,10 +60,12 @@ pub enum Look {
     Done,
     /// The medium could not be read, and why.
     Failed(String),
+    /// Whoever was to look did not come back with an answer, and why: nothing is known of what lies there.
+    NotJudged(String),
 }
 
 /// How a medium is divided.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartitionTable {
     /// No table: the file system begins at the first byte ("superfloppy"), or there is none.
@@ -81,7 +83,7 @@ pub enum PartitionTable {
 }
 
 /// What a volume is formatted with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FsKind {
     /// 65,525 clusters or more.
@@ -120,7 +122,8 @@ impl FsKind {
 }
 
 /// What was found in one volume.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct VolumeFacts {
     /// Where it begins, in bytes from the start of the device.
     pub offset: u64,
@@ -157,7 +160,8 @@ pub struct VolumeFacts {
 }
 
 /// One name in the root folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RootEntry {
     /// The long name, or the short one if there is no other.
     pub name: String,
@@ -168,7 +172,7 @@ pub struct RootEntry {
 }
 
 /// Why a volume or a file in it cannot be trusted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
     /// The boot sector makes no sense.
@@ -207,7 +211,7 @@ pub enum Problem {
 }
 
 /// How a cluster chain is broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChainFault {
     /// It runs in a circle.

@@ -94,6 +94,7 @@ fn device(facts: &StickFacts, rules: &StickRules) -> Result<(), Reason> {
         Look::Done => {}
         Look::NotOpened => return Err(Reason::Unreadable { why: "nobody looked at it".into() }),
         Look::Failed(why) => return Err(Reason::Unreadable { why: why.clone() }),
+        Look::NotJudged(why) => return Err(Reason::NotJudged { why: why.clone() }),
     }
     if facts.table == PartitionTable::Damaged {
         return Err(Reason::Damaged { what: Problem::Contradiction("the partition table contradicts itself".into()) });

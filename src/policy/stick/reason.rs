@@ -27,6 +27,11 @@ pub enum Reason {
         /// What the system said.
         why: String,
     },
+    /// What lies on it could not be judged.
+    NotJudged {
+        /// What happened to whoever looked.
+        why: String,
+    },
     /// There is no file system on it.
     Blank,
     /// It is not formatted with FAT32.
@@ -119,6 +124,11 @@ impl Reason {
                 "The stick cannot be read. Plug it in again; if that does not help, use another one.",
                 "No se puede leer la memoria USB. Vuelva a conectarla; si no ayuda, use otra.",
             ),
+            Self::NotJudged { .. } => plain(
+                "Der Stick ließ sich nicht beurteilen und bleibt unberührt. Bitte noch einmal einstecken; hilft das nicht, einen anderen nehmen.",
+                "The stick could not be judged and stays untouched. Plug it in again; if that does not help, use another one.",
+                "No se pudo evaluar la memoria USB y no se toca. Vuelva a conectarla; si no ayuda, use otra.",
+            ),
             Self::Blank => plain(
                 "Der Stick ist nicht formatiert. Bitte am PC mit FAT32 formatieren.",
                 "The stick is not formatted. Please format it with FAT32 on a PC.",
@@ -160,7 +170,7 @@ impl Reason {
     /// The refusal as an error, with the English text as its remedy.
     pub fn to_error(&self) -> Error {
         let kind = match self {
-            Self::Unreadable { .. } => Kind::Io,
+            Self::Unreadable { .. } | Self::NotJudged { .. } => Kind::Io,
             Self::Damaged { .. } | Self::VolumeLargerThanDevice { .. } => Kind::Damaged,
             Self::TooSmall { .. } => Kind::NoSpace,
             _ => Kind::Refused,
@@ -261,6 +271,7 @@ impl fmt::Display for Reason {
             Self::Tse { sign } => write!(f, "the stick is a TSE ({sign})"),
             Self::NotRemovable => write!(f, "the device is a built-in disk"),
             Self::Unreadable { why } => write!(f, "the stick cannot be read: {why}"),
+            Self::NotJudged { why } => write!(f, "the stick cannot be judged and is not touched: {why}"),
             Self::Blank => write!(f, "there is no file system on the stick"),
             Self::WrongFilesystem { found } => write!(f, "the stick has {}, not FAT32", found.name()),
             Self::VolumeLargerThanDevice { end, size } => {

@@ -15,9 +15,9 @@ const OURS: &str = "TILLSTICK";
 /// The file in it that says whose the stick is.
 const NOTE: &str = "stick.json";
 /// Names of the root folder that are kept; names that give away a TSE are kept beyond it.
-const ROOT_MAX: usize = 512;
+pub(super) const ROOT_MAX: usize = 512;
 /// Names of boxes that are kept.
-const BOXES_MAX: usize = 64;
+pub(super) const BOXES_MAX: usize = 64;
 /// Files in our folder of which the chains are walked; those there are small and few.
 const FILES_MAX: usize = 64;
 /// The largest file in our folder of which the chain is walked, in bytes.

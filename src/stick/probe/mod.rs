@@ -1,6 +1,7 @@
 //! What lies on a stick: partitions, file systems, the root folder, whose backups. Strictly read-only and bounded:
 //! whatever the bytes are, this ends in time, allocates little and writes nothing.
 
+pub mod apart;
 mod boot;
 mod chain;
 mod contents;
@@ -18,10 +19,13 @@ use self::table::{Part, Table};
 use crate::error::{Context, Result};
 use crate::policy::stick::{FsKind, PartitionTable, Problem, VolumeFacts};
 
+/// How a medium is divided, and what is in each volume.
+pub type Layout = (PartitionTable, Vec<VolumeFacts>);
+
 /// Reads how a medium of `size` bytes is divided and what is in each volume.
 ///
 /// An error means that not even its beginning could be read; what goes wrong in one volume is told in its facts.
-pub fn probe(medium: &dyn ReadAt, size: u64, limits: &Limits) -> Result<(PartitionTable, Vec<VolumeFacts>)> {
+pub fn probe(medium: &dyn ReadAt, size: u64, limits: &Limits) -> Result<Layout> {
     if size < 512 {
         return Ok((PartitionTable::None, Vec::new()));
     }
@@ -29,7 +33,7 @@ pub fn probe(medium: &dyn ReadAt, size: u64, limits: &Limits) -> Result<(Partiti
     divide(&mut medium).context(|| "cannot read the beginning of the medium".to_owned())
 }
 
-fn divide(medium: &mut Bounded) -> io::Result<(PartitionTable, Vec<VolumeFacts>)> {
+fn divide(medium: &mut Bounded) -> io::Result<Layout> {
     let whole = Part { offset: 0, size: medium.size() };
     Ok(match table::read(medium)? {
         Table::None => (PartitionTable::None, vec![volume(medium, whole)]),
@@ -46,7 +50,7 @@ fn divide(medium: &mut Bounded) -> io::Result<(PartitionTable, Vec<VolumeFacts>)
 }
 
 /// Chooses between the sector sizes in which an MBR may count, and a file system that begins in the same sector.
-fn mbr(medium: &mut Bounded, whole: Part, readings: &[Vec<Part>]) -> io::Result<(PartitionTable, Vec<VolumeFacts>)> {
+fn mbr(medium: &mut Bounded, whole: Part, readings: &[Vec<Part>]) -> io::Result<Layout> {
     let mut found = Vec::new();
     for parts in readings {
         let volumes = volumes(medium, parts);

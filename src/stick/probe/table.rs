@@ -6,7 +6,7 @@ use super::boot::u32_at;
 use super::medium::Bounded;
 
 /// More partitions than any stick has; a table that names more is not believed.
-const PARTITIONS_MAX: usize = 16;
+pub(super) const PARTITIONS_MAX: usize = 16;
 /// The largest list of GPT entries that is read, in bytes; the usual one has 16 KiB.
 const GPT_LIST_MAX: u32 = 256 << 10;
 /// Logical sector sizes that media have, the usual one first.
