@@ -37,10 +37,13 @@ const BY_LIMITS: Refused = Refused { landlock: false, limits: true, seccomp: fal
 /// By `confine` as a whole.
 const BY_ITSELF: Refused = Refused { landlock: false, limits: false, seccomp: false };
 
+/// Something that a process does, with a folder of its own at hand.
+type Act = fn(&Path) -> io::Result<()>;
+
 struct Attempt {
     name: &'static str,
     refused: Refused,
-    make: fn(&Path) -> io::Result<()>,
+    make: Act,
 }
 
 const ATTEMPTS: &[Attempt] = &[
@@ -98,7 +101,7 @@ const ATTEMPTS: &[Attempt] = &[
 ];
 
 /// What the probe needs.
-const NEEDED: &[(&str, fn(&Path) -> io::Result<()>)] = &[
+const NEEDED: &[(&str, Act)] = &[
     ("read the handed file", |_| stdin().read_exact_at(&mut [0; 4096], 8192)),
     ("take 16 MiB", |_| {
         let taken = vec![1_u8; 16 << 20];
