@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: box test-box help setup demo test test-proofs fuzz lint test-all bench bench-latency build man completions clean
+.PHONY: box test-box test-installed help setup demo test test-proofs fuzz lint test-all bench bench-latency build man completions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -31,13 +31,18 @@ fuzz: setup ## libFuzzer on each target (FUZZ="probe load" chooses), for FUZZ_SE
 lint: ## formatting and clippy; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck tests/*.sh tests/box/*.sh examples/*.sh fuzz/*.sh .ci/run
+	shellcheck tests/*.sh tests/box/*.sh tests/installed/*.sh examples/*.sh fuzz/*.sh .ci/run
 
 test-all: test lint demo test-proofs test-box ## all of it
 
 test-box: setup ## the box on a real kernel in an emulated machine: sticks are plugged in and pulled (ONLY=word for some)
 	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
 	$(CARGO) test --locked --profile quick --test box -- $(ONLY)
+
+test-installed: setup ## the systemd unit on a machine that systemd has booted, with a stick in its port
+	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
+	$(CARGO) build --profile quick --locked --bin tillstick
+	@tests/installed/run.sh $(TARGET)/quick/tillstick $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
 
 box: setup ## the same machine for a person: type `plug stick1.img`
 	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
