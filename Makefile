@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: box test-box test-installed help setup demo test test-proofs fuzz lint test-all bench bench-latency build man completions clean
+.PHONY: box test-box test-installed help setup demo test test-proofs fuzz lint test-all bench bench-latency build man completions card clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -68,6 +68,13 @@ completions: build ## bash, zsh and fish completions, into target/completions/
 	$(TARGET)/release/tillstick completions bash > $(TARGET)/completions/tillstick.bash
 	$(TARGET)/release/tillstick completions zsh > $(TARGET)/completions/_tillstick
 	$(TARGET)/release/tillstick completions fish > $(TARGET)/completions/tillstick.fish
+
+card: ## the cards with the light's patterns, docs/card.*.svg and .pdf, from the same data that the box plays
+	@for p in librsvg2-bin fonts-dejavu-core; do dpkg-query -W $$p >/dev/null 2>&1 || apt-get install -y -qq --no-install-recommends $$p; done
+	$(CARGO) build --profile quick --locked --bin tillstick
+	@set -e; for l in de en es; do \
+	  $(TARGET)/quick/tillstick card --lang $$l -o docs/card.$$l.svg; \
+	  SOURCE_DATE_EPOCH=0 rsvg-convert -f pdf -o docs/card.$$l.pdf docs/card.$$l.svg; done
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -164,3 +164,73 @@ fn a_box_without_light_and_beeper_is_served_in_silence() {
         drop(player);
     }
 }
+
+/// A program that writes what it is told into a file, with this script.
+fn with_command(root: &TempDir, script: &str) -> (Player, std::path::PathBuf) {
+    let told = root.path().join("told");
+    let script = format!("told={}; {script}", told.display());
+    let command = ["/bin/sh", "-c", &script, "command"].map(str::to_owned).to_vec();
+    let player = Player::start(&FeedbackConfig { command, ..FeedbackConfig::default() }, root.path());
+    (player, told)
+}
+
+#[test]
+fn a_program_is_started_for_each_signal_and_told_its_name_and_no_more() {
+    let root = fake_box(&[]);
+    let script = "echo \"$1 $TILLSTICK_SIGNAL $TILLSTICK_ALARM $#\" >> $told; env | grep -v -e ^TILLSTICK_ -e ^PATH= -e ^PWD= -e ^SHLVL= -e ^_= >> $told";
+    let (player, told) = with_command(&root, script);
+    player.show(Signal::Working);
+    player.flash(Signal::TseIgnored);
+    player.show(Signal::Failed);
+    let expected = "working working 0 1\ntse-ignored tse-ignored 0 1\nfailed failed 1 1\n";
+    let read = || fs::read_to_string(&told).unwrap_or_default();
+    assert!(comes(|| read().lines().count() >= 3), "{}", read());
+    drop(player);
+    assert_eq!(read(), expected);
+}
+
+#[test]
+fn a_program_that_fails_or_is_not_there_hinders_nothing() {
+    let root = fake_box(&[("tillstick", "[none] timer")]);
+    let command = vec!["/nowhere/at/all".to_owned()];
+    let player = Player::start(&FeedbackConfig { command, ..FeedbackConfig::default() }, root.path());
+    player.show(Signal::Safe);
+    assert!(comes(|| led(&root, "tillstick", "brightness") == "255"));
+    drop(player);
+    let (player, told) = with_command(&root, "echo $1 >> $told; exit 3");
+    player.show(Signal::Safe);
+    player.show(Signal::Failed);
+    assert!(comes(|| fs::read_to_string(&told).is_ok_and(|text| text == "safe\nfailed\n")));
+}
+
+#[test]
+fn nobody_waits_for_a_program_that_never_ends_and_it_does_not_outlive_the_agent() {
+    let root = fake_box(&[("tillstick", "[none] timer")]);
+    let (player, told) = with_command(&root, "echo $$ >> $told; sleep 600");
+    let before = Instant::now();
+    player.show(Signal::Safe);
+    assert!(comes(|| led(&root, "tillstick", "brightness") == "255"));
+    assert!(comes(|| fs::read_to_string(&told).is_ok_and(|text| text.ends_with('\n'))));
+    for _ in 0..1000 {
+        player.show(Signal::Working);
+        player.show(Signal::Safe);
+    }
+    drop(player);
+    assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
+    let text = fs::read_to_string(&told).unwrap();
+    for pid in text.lines() {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} lives on");
+    }
+}
+
+#[test]
+fn a_late_program_is_killed_and_the_next_signal_has_its_turn() {
+    let root = fake_box(&[]);
+    let (player, told) = with_command(&root, "echo $1 >> $told; test $1 = safe || sleep 600");
+    player.show(Signal::Working);
+    player.show(Signal::Safe);
+    let before = Instant::now();
+    assert!(comes(|| fs::read_to_string(&told).is_ok_and(|text| text == "working\nsafe\n")));
+    assert!(before.elapsed() > Duration::from_secs(3), "the first one had its time: {:?}", before.elapsed());
+    drop(player);
+}

@@ -49,6 +49,9 @@ impl Agent {
             Request::Forget { name } => {
                 self.in_thread("forget", client, move |site, _| Reply::of(&enrolment::forget(site, &name)))
             }
+            Request::Format { device, name, erase_backups, ticket } => {
+                self.format(client, device, name, erase_backups, ticket)
+            }
             Request::Adopt { device } => self.in_thread("adopt", client, move |site, post| {
                 let at = StickAt { path: device.clone(), plain_folder: false };
                 let adopted = enrolment::adopt(site, &at);
@@ -60,7 +63,7 @@ impl Agent {
         }
     }
 
-    fn in_thread(
+    pub(super) fn in_thread(
         &self,
         name: &'static str,
         client: ClientId,

@@ -50,7 +50,7 @@ impl Agent {
     }
 
     /// Has a thread find out what the disk is.
-    fn look_at(&self, key: String, disk: Disk, asked: bool) {
+    pub(super) fn look_at(&self, key: String, disk: Disk, asked: bool) {
         let site = self.site.clone();
         let started = self.post.spawn("look", move |_| {
             let looked = plugged::look(&site, &disk.node, asked).map_err(|error| error.report());
@@ -104,6 +104,11 @@ impl Agent {
                 self.trouble = Some(format!("{name} was pulled before its copy was proven"));
                 log::warn!("{name} was pulled before its copy was proven");
                 self.tell_of_trouble(plug.audible);
+            }
+            State::Formatting => {
+                self.trouble = Some(format!("{name} was pulled while it was formatted: format it again"));
+                log::warn!("{name} was pulled while it was formatted");
+                self.tell_of_trouble(true);
             }
             // The copy may fail a moment before the pull is noticed, and who pulls a stick after a failure has not mended it.
             State::Failed(why) => self.trouble = Some(format!("{name} was pulled and its copy had failed: {why}")),

@@ -10,6 +10,7 @@ mod answers;
 pub mod control;
 mod cycle;
 mod disks;
+mod format;
 mod plugs;
 mod post;
 mod status;
@@ -40,7 +41,7 @@ use crate::model::{Cancel, Event, Quiet, Run, Stage};
 use crate::policy::signal::Signal;
 use crate::stick::mount as shown;
 use crate::stick::watch::{Disks, Watch};
-use control::{ClientId, Server};
+use control::{ClientId, Reply, Server};
 use plugs::Plugs;
 use post::{Message, Post};
 use teller::Teller;
@@ -97,6 +98,8 @@ struct Agent {
     /// A backup or its copy is overdue.
     overdue: bool,
     enrol: Option<WantedStick>,
+    /// The stick that is being formatted.
+    formatting: Option<Cancel>,
     /// What the last person who did something should know.
     trouble: Option<String>,
     /// Why the box needs somebody, as long as the agent runs.
@@ -147,6 +150,7 @@ pub fn run(site: Site, problem: Option<String>) -> Result<()> {
         green_until: None,
         overdue: false,
         enrol: None,
+        formatting: None,
         trouble: None,
         problem,
         stop_at: None,
@@ -259,13 +263,14 @@ impl Agent {
     fn on_signal(&mut self, signal: OsSignal) {
         log::info!("{signal}: ending");
         self.stop_at = Some(Instant::now() + STOP_MAX);
-        if let Some(cancel) = &self.cycle {
+        for cancel in self.cycle.iter().chain(&self.formatting) {
             cancel.cancel();
         }
     }
 
     fn is_over(&self) -> bool {
-        self.stop_at.is_some_and(|at| self.cycle.is_none() || at <= Instant::now())
+        let idle = self.cycle.is_none() && self.formatting.is_none();
+        self.stop_at.is_some_and(|at| idle || at <= Instant::now())
     }
 
     fn take(&mut self, message: Message) -> Result<()> {
@@ -280,9 +285,10 @@ impl Agent {
             Message::Copied(key, copied, stale) => self.copied(&key, *copied, stale),
             Message::CycleOver(ended) => self.cycle_over(ended),
             Message::Answer(client, reply) => self.server.answer(client, &reply),
+            Message::FormatOver(key, client, reply) => self.format_over(&key, client, &reply),
+            Message::Formatting(client, event) => self.server.answer(client, &Reply::Progress { stick: None, event }),
             Message::LookAgain(node) => {
-                let at = |(key, plug): (&String, &plugs::Plug)| (plug.disk.node == node).then(|| key.clone());
-                let key = self.plugs().iter().find_map(at);
+                let key = self.plugs().at(&node);
                 if let Some(key) = key {
                     self.look_again(&key, false);
                 }

@@ -42,6 +42,8 @@ pub(super) enum State {
     },
     /// The copy was not made, and why.
     Failed(String),
+    /// It is being formatted.
+    Formatting,
 }
 
 /// One thing that is plugged in.
@@ -69,7 +71,7 @@ impl Plug {
             State::Looking => StickSign::Detected,
             State::NoStick | State::Tse(_) => StickSign::Nothing,
             State::Refused(_) => StickSign::Wrong,
-            State::Waiting | State::Copying => StickSign::Working,
+            State::Waiting | State::Copying | State::Formatting => StickSign::Working,
             State::Done { stale: false, may_be_pulled: true } => StickSign::Safe,
             State::Done { .. } => StickSign::Warned,
             State::Unjudged(_) | State::Failed(_) => StickSign::Failed,
@@ -79,7 +81,7 @@ impl Plug {
     /// The sound that its new state deserves.
     pub(super) fn sound(&self) -> Option<Signal> {
         match &self.state {
-            State::NoStick | State::Waiting | State::Copying => None,
+            State::NoStick | State::Waiting | State::Copying | State::Formatting => None,
             State::Tse(_) => Some(Signal::TseIgnored),
             _ => match self.sign() {
                 StickSign::Detected => Some(Signal::Detected),
@@ -118,6 +120,32 @@ impl Plugs {
     pub(super) fn look_again(&mut self, key: &str, asked: bool) -> Option<Disk> {
         let plug = self.0.get_mut(key).filter(|plug| matches!(plug.state, State::Refused(_) | State::Unjudged(_)))?;
         (plug.state, plug.asked, plug.audible, plug.came) = (State::Looking, asked, true, Instant::now());
+        Some(plug.disk.clone())
+    }
+
+    /// The key of the disk with this node.
+    pub(super) fn at(&self, node: &Path) -> Option<String> {
+        self.0.iter().find(|(_, plug)| plug.disk.node == node).map(|(key, _)| key.clone())
+    }
+
+    /// Whether nothing is done with it just now, so that it may be formatted.
+    pub(super) fn is_at_rest(&self, key: &str) -> bool {
+        let busy =
+            |plug: &Plug| matches!(plug.state, State::Looking | State::Waiting | State::Copying | State::Formatting);
+        self.0.get(key).is_some_and(|plug| !busy(plug))
+    }
+
+    /// From now on it is being formatted, and is no target of a backup.
+    pub(super) fn begin_format(&mut self, key: &str) {
+        if let Some(plug) = self.0.get_mut(key) {
+            (plug.state, plug.usable, plug.slot, plug.shown_at) = (State::Formatting, None, None, None);
+        }
+    }
+
+    /// What was formatted, or was to be, is another stick now.
+    pub(super) fn end_format(&mut self, key: &str) -> Option<Disk> {
+        let plug = self.0.get_mut(key).filter(|plug| matches!(plug.state, State::Formatting))?;
+        (plug.state, plug.asked, plug.audible, plug.came) = (State::Looking, false, true, Instant::now());
         Some(plug.disk.clone())
     }
 
@@ -330,6 +358,22 @@ mod tests {
         assert_eq!(taken.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["b"]);
         assert_eq!(plugs.newest(), Some(newer));
         assert!(plugs.are_waiting());
+    }
+
+    #[test]
+    fn a_stick_that_is_being_formatted_is_no_target_and_is_looked_at_anew() {
+        let done = State::Done { stale: false, may_be_pulled: true };
+        let mut plugs = plugs(&[("a", State::Waiting), ("b", State::Copying), ("c", State::Looking)]);
+        assert_eq!(["a", "b", "c", "d"].map(|key| plugs.is_at_rest(key)), [false; 4]);
+        plugs.get_mut("a").unwrap().state = done;
+        assert!(plugs.is_at_rest("a"));
+        assert_eq!(plugs.at(Path::new("/dev/a")), Some("a".to_owned()));
+        plugs.begin_format("a");
+        plugs.renew(true);
+        assert!(!plugs.are_waiting() && !plugs.is_at_rest("a"), "a due run passes it over");
+        assert_eq!(plugs.get("a").unwrap().sign(), StickSign::Working);
+        assert!(plugs.end_format("a").is_some() && plugs.end_format("b").is_none());
+        assert!(matches!(plugs.get("a").unwrap().state, State::Looking));
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub(super) enum Message {
     Answer(ClientId, Reply),
     /// The stick at this node is another one now.
     LookAgain(PathBuf),
+    /// The disk with this key is formatted, or is not: what to answer.
+    FormatOver(String, ClientId, Reply),
+    /// Formatting for somebody who asked goes on.
+    Formatting(ClientId, Event),
     /// What a clean-up had to say.
     Note(String),
     /// A thread died.

@@ -62,6 +62,8 @@ pub enum Stick {
     Warned,
     /// Its copy failed.
     Failed,
+    /// It is being formatted.
+    Formatting,
 }
 
 /// One stick, or TSE, that is plugged in.
@@ -110,6 +112,7 @@ impl StickStatus {
                 (Stick::Warned, Some(in_use.to_owned()))
             }
             State::Failed(why) => (Stick::Failed, Some(why.clone())),
+            State::Formatting => (Stick::Formatting, None),
         };
         let at = plug.slot.as_ref().and_then(Slot::path);
         Some(Self {

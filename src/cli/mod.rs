@@ -2,9 +2,11 @@
 
 mod agent;
 mod backup;
+mod card;
 mod check;
 mod config;
 mod dump;
+mod format;
 mod init;
 mod list;
 mod load;
@@ -99,6 +101,8 @@ enum Verb {
     /// Look at a stick.
     #[command(subcommand)]
     Stick(stick::Verb),
+    /// Draw the card with the light's patterns and the beeps, as SVG.
+    Card(card::Args),
     /// Dump a database into a .sql.gz; needs no configuration.
     Dump(dump::Args),
     /// Load a .sql.gz into a new database; needs no configuration.
@@ -214,6 +218,7 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
         Verb::Status(args) => status::run(context, &args),
         Verb::Schedule => schedule::run(context),
         Verb::Stick(verb) => stick::run(context, verb),
+        Verb::Card(args) => card::run(context, &args),
         Verb::Dump(args) => dump::run(context, &args),
         Verb::Load(args) => load::run(context, &args),
         Verb::Completions(args) => manual::completions(context, &args),

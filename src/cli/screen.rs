@@ -171,6 +171,7 @@ fn new_bar(stage: Stage, what: &str, total: u64) -> ProgressBar {
         Stage::ReadBack => "reading back",
         Stage::Load => "loading",
         Stage::Compare => "comparing",
+        Stage::Format => "formatting",
     };
     let bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
     bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));

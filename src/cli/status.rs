@@ -86,6 +86,9 @@ pub(super) fn stick_line(stick: &StickStatus, lang: Lang) -> String {
         }
         Stick::Safe => lang.pick("kann abgezogen werden", "may be pulled", "se puede retirar"),
         Stick::Warned => lang.pick("Achtung", "note", "atención"),
+        Stick::Formatting => {
+            lang.pick("wird formatiert: NICHT abziehen", "is being formatted: do NOT pull", "se formatea: NO retirar")
+        }
         Stick::Failed => lang.pick("NICHT gesichert", "NOT safe", "NO es segura"),
     };
     let at = stick.slot.as_ref().filter(|_| stick.mounted).map_or(String::new(), |at| format!(" ({at})"));

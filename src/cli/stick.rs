@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Context, Exit, lang_of_environment, say};
+use super::{Context, Exit, format, lang_of_environment, say};
 use crate::agent::control::{Connection, Enrolling, Request};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -19,6 +19,8 @@ pub(super) enum Verb {
         #[arg(value_name = "STICK")]
         stick: PathBuf,
     },
+    /// Make FAT32 of a stick, after showing what is on it and asking.
+    Format(format::Args),
     /// List the sticks that are enrolled.
     List,
     /// Make a stick one of this box's own: the one that was refused, or the next one that is plugged in.
@@ -41,34 +43,52 @@ pub(super) enum Verb {
 }
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<Exit> {
-    if let Verb::Inspect { stick } = verb {
-        return inspect(context, stick);
+    match verb {
+        Verb::Inspect { stick } => inspect(context, stick),
+        Verb::Format(args) => format::run(context, args),
+        Verb::List => {
+            let config = context.config()?;
+            let zone = config.zone()?;
+            show(context, &by(context, config, &Request::Sticks, enrolment::list)?, &zone)
+        }
+        Verb::Enroll { stick } => enroll(context, stick),
+        Verb::Forget { name } => {
+            let config = context.config()?;
+            let zone = config.zone()?;
+            let request = Request::Forget { name: name.clone() };
+            show(context, &by(context, config, &request, |site| enrolment::forget(site, &name))?, &zone)
+        }
+        Verb::Adopt { stick } => {
+            let config = context.config()?;
+            let zone = config.zone()?;
+            let request = Request::Adopt { device: stick.clone() };
+            let adopted = by(context, config, &request, |site| {
+                enrolment::adopt(site, &StickAt { path: stick, plain_folder: false })
+            })?;
+            show(context, &adopted, &zone)
+        }
     }
+}
+
+fn enroll(context: &Context, stick: Option<PathBuf>) -> Result<Exit> {
     let config = context.config()?;
     let (lang, zone) = (config.lang, config.zone()?);
-    let enrolled = match verb {
-        Verb::Inspect { .. } | Verb::List => by(context, config, &Request::Sticks, enrolment::list)?,
-        Verb::Forget { name } => {
-            by(context, config, &Request::Forget { name: name.clone() }, |site| enrolment::forget(site, &name))?
+    match Connection::open(&config.agent.socket)? {
+        Some(mut agent) => {
+            let enrolling: Enrolling = agent.ask(&Request::Enroll { device: stick }, &context.run())?;
+            context.screen.result(&enrolling, |enrolling| vec![will_enrol(enrolling, lang)])?;
+            Ok(Exit::Done)
         }
-        Verb::Adopt { stick } => by(context, config, &Request::Adopt { device: stick.clone() }, |site| {
-            enrolment::adopt(site, &StickAt { path: stick, plain_folder: false })
-        })?,
-        Verb::Enroll { stick } => match Connection::open(&config.agent.socket)? {
-            Some(mut agent) => {
-                let enrolling: Enrolling = agent.ask(&Request::Enroll { device: stick }, &context.run())?;
-                context.screen.result(&enrolling, |enrolling| vec![will_enrol(enrolling, lang)])?;
-                return Ok(Exit::Done);
-            }
-            None => {
-                let none =
-                    || Error::new(Kind::Usage, "no agent runs that could wait for a stick").help("name the stick");
-                let at = StickAt { path: stick.ok_or_else(none)?, plain_folder: false };
-                enrolment::enroll(&Site::open(config)?, &at)?
-            }
-        },
-    };
-    context.screen.result(&enrolled, |enrolled| lines(enrolled, &zone))?;
+        None => {
+            let none = || Error::new(Kind::Usage, "no agent runs that could wait for a stick").help("name the stick");
+            let at = StickAt { path: stick.ok_or_else(none)?, plain_folder: false };
+            show(context, &enrolment::enroll(&Site::open(config)?, &at)?, &zone)
+        }
+    }
+}
+
+fn show(context: &Context, enrolled: &Enrolled, zone: &jiff::tz::TimeZone) -> Result<Exit> {
+    context.screen.result(enrolled, |enrolled| lines(enrolled, zone))?;
     Ok(Exit::Done)
 }
 

@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::beeper::Beeper;
+use super::command::Announcer;
 use super::led::Led;
 use crate::config::FeedbackConfig;
 use crate::policy::signal::{Blink, Pattern, Signal, Tone};
@@ -18,6 +19,7 @@ pub struct Player {
     light: Option<Sender<Light>>,
     sound: Option<Sender<Signal>>,
     threads: Vec<JoinHandle<()>>,
+    command: Option<Announcer>,
 }
 
 enum Light {
@@ -43,16 +45,19 @@ impl Player {
             }),
         ];
         // Without a thread there is no signal, and everything else goes on.
-        Self { light: Some(light), sound: Some(sound), threads: started.into_iter().flatten().collect() }
+        let threads = started.into_iter().flatten().collect();
+        Self { light: Some(light), sound: Some(sound), threads, command: Announcer::start(&config.command) }
     }
 
     /// Shows a signal until another one is shown.
     pub fn show(&self, signal: Signal) {
+        self.announce(signal);
         self.tell_light(Light::Show(signal));
     }
 
     /// Shows a signal for a moment.
     pub fn flash(&self, signal: Signal) {
+        self.announce(signal);
         self.tell_light(Light::Flash(signal));
     }
 
@@ -60,6 +65,12 @@ impl Player {
     pub fn sound(&self, signal: Signal) {
         if let Some(sound) = &self.sound {
             let _ = sound.send(signal);
+        }
+    }
+
+    fn announce(&self, signal: Signal) {
+        if let Some(command) = &self.command {
+            command.tell(signal);
         }
     }
 
@@ -72,7 +83,7 @@ impl Player {
 
 impl Drop for Player {
     fn drop(&mut self) {
-        (self.light, self.sound) = (None, None);
+        (self.light, self.sound, self.command) = (None, None, None);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

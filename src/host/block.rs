@@ -18,6 +18,7 @@ mod ioctl {
     // The number of BLKGETSIZE64 is made with the size of a size_t, although it always writes 64 bits.
     nix::ioctl_read_bad!(get_size, nix::request_code_read!(0x12, 114, size_of::<usize>()), u64);
     nix::ioctl_none!(flush, 0x12, 97);
+    nix::ioctl_none!(reread, 0x12, 95);
 }
 
 /// The longest mount table that is read, in bytes.
@@ -232,6 +233,19 @@ pub fn drop_cache(file: &File) -> Result<()> {
 pub fn forget_clean(file: &File) -> Result<()> {
     posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
         .context(|| "cannot drop the medium's cached pages".to_owned())
+}
+
+/// Has the kernel read the disk's partition table anew.
+pub fn reread_partitions(file: &File) -> Result<()> {
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; BLKRRPART takes no argument.
+    let done = unsafe { ioctl::reread(file.as_raw_fd()) };
+    done.map(drop).context(|| "cannot have the kernel read the partition table anew".into())
+}
+
+/// Bytes of a sector as the device counts them.
+pub fn sector(dev: u64) -> u32 {
+    let told = attribute(&sysfs(dev), "queue/logical_block_size").and_then(|text| text.parse().ok());
+    told.unwrap_or(SYSFS_SECTOR as u32)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub mod apart;
 pub mod block;
+pub mod child;
 pub mod confine;
 pub mod durable;
 pub mod entropy;

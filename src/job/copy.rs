@@ -121,7 +121,7 @@ fn how_many(site: &Site, fs: &mut dyn StickFs, new: &Manifest) -> Result<usize> 
 }
 
 /// A stick that does not keep what is written to it proves nothing any more, of no backup.
-fn forget_medium(site: &Site, medium: &str, run: &Run) {
+pub(super) fn forget_medium(site: &Site, medium: &str, run: &Run) {
     for stored in site.primary.list().unwrap_or_default() {
         if stored.copies().iter().any(|copy| copy.store == STICK && copy.medium == medium)
             && let Err(error) = stored.forget_copy(STICK, medium)

@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::stick::Judged;
 use super::{Site, StickAt};
+use crate::config::Automount;
 use crate::error::{Context, Error, Kind, Result};
 use crate::policy::enrol::{self, Admission, Enrolment, Marks};
 use crate::policy::stick::{Reason, StickNote, VerdictKind};
 use crate::stick::{layout, token};
-use crate::trust::{self, Changing, Enrolments};
+use crate::trust::{self, Changing, Enrolments, rules};
 
 /// The sticks that are enrolled.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +27,12 @@ pub fn list(site: &Site) -> Result<Enrolled> {
 pub fn forget(site: &Site, name: &str) -> Result<Enrolled> {
     let held = trust::changing();
     let gone = Enrolments::read(&site.config.state)?.forget(name, &held)?;
+    for enrolment in &gone {
+        // Whatever the configuration says today: the rule may have been written yesterday.
+        if let Err(error) = rules::remove(&site.config.sticks.rules_dir, &enrolment.id) {
+            log::warn!("{}", error.report());
+        }
+    }
     Ok(Enrolled { enrolled: gone })
 }
 
@@ -110,8 +117,22 @@ fn put_token(site: &Site, at: &StickAt, judged: &Judged, adopted: bool, held: &C
     token::write(fs.as_mut(), &site.config.box_name, &bytes)
         .context(|| format!("cannot enrol the stick {:?}", at.path))?;
     drop(fs);
+    let replaced: Vec<String> = enrolments.list().iter().map(|known| known.id.clone()).collect();
     enrolments.add(enrolment.clone(), held)?;
+    keep_others_off(site, &enrolment, &enrolments, &replaced);
     Ok(enrolment)
+}
+
+/// Writes the udev rule of a new enrolment, where the configuration wants one, and removes those of enrolments that it
+/// replaced. The stick is enrolled all the same when that fails: it can be used beside an automounter.
+fn keep_others_off(site: &Site, new: &Enrolment, enrolments: &Enrolments, before: &[String]) {
+    let dir = &site.config.sticks.rules_dir;
+    let gone = before.iter().filter(|id| !enrolments.list().iter().any(|known| known.id == **id));
+    let removed = gone.map(|id| rules::remove(dir, id));
+    let written = (site.config.sticks.automount == Automount::Own).then(|| rules::write(dir, new));
+    for error in removed.chain(written).filter_map(Result::err) {
+        log::warn!("{}", error.report());
+    }
 }
 
 fn marks(judged: &Judged) -> Marks {

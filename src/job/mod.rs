@@ -5,6 +5,7 @@ pub mod check;
 pub mod copy;
 pub mod cycle;
 pub mod enrolment;
+pub mod format;
 pub mod history;
 pub mod list;
 pub mod plugged;

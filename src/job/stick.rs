@@ -57,6 +57,11 @@ impl StickAt {
         self.judge(&StickRules { read_only: true, ..StickRules::default() })
     }
 
+    /// Looks at the stick read-only, and judges nothing but whether it is a TSE before it is opened.
+    pub(super) fn look_with(&self, tse: &TseRules) -> Result<Inspection> {
+        identify::inspect(&self.path, tse, &Limits::default())
+    }
+
     fn judge(&self, rules: &StickRules) -> Result<Judged> {
         let inspection = identify::inspect(&self.path, &rules.tse, &Limits::default())?;
         let verdict = judge(&inspection.facts, rules);

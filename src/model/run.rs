@@ -23,6 +23,8 @@ pub enum Stage {
     Load,
     /// Comparing a loaded database with its manifest.
     Compare,
+    /// Making a file system on a stick, and reading it back.
+    Format,
 }
 
 /// What a run reports while it works.

@@ -1,14 +1,17 @@
 //! Decisions: facts in, verdict with its reason out. No I/O, no clock, no log.
 
+pub mod automount;
 pub mod clock;
 pub mod dating;
 pub mod enrol;
+pub mod format;
 pub mod health;
 pub mod reread;
 pub mod retention;
 pub mod rows;
 pub mod schedule;
 pub mod signal;
+pub mod signal_words;
 pub mod slot;
 pub mod space;
 pub mod stick;

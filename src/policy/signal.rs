@@ -96,6 +96,20 @@ const TSE_IGNORED: Pattern = pattern(&[blink(50, 950)], &[tone(1000, 60, 60), to
 const WARNING: Pattern = alarm(&[blink(1500, 500)], &[SHORT, SHORT, LONG_LOW]);
 
 impl Signal {
+    /// Its name for programs, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Detected => "detected",
+            Self::Working => "working",
+            Self::Safe => "safe",
+            Self::Failed => "failed",
+            Self::WrongStick => "wrong-stick",
+            Self::TseIgnored => "tse-ignored",
+            Self::Warning => "warning",
+        }
+    }
+
     /// Its pattern. No two look alike on a box with a single light.
     pub fn pattern(self) -> Pattern {
         match self {
@@ -194,6 +208,13 @@ mod tests {
         for (sticks, working, trouble, overdue, expected) in cases {
             let signs = BoxSigns { sticks: sticks.to_vec(), working: *working, trouble: *trouble, overdue: *overdue };
             assert_eq!(shown(&signs), *expected, "{signs:?}");
+        }
+    }
+
+    #[test]
+    fn a_signal_has_one_name_everywhere() {
+        for signal in SIGNALS {
+            assert_eq!(serde_json::to_value(signal).unwrap(), signal.name());
         }
     }
 

@@ -53,6 +53,8 @@ pub enum Mark {
     Serial(String),
     /// A place that the configuration names.
     Position(String),
+    /// A udev rule says so.
+    Tag,
 }
 
 /// One sign of a TSE.
@@ -72,6 +74,7 @@ impl fmt::Display for TseSign {
             Mark::Label(label) => write!(f, "label {label:?}"),
             Mark::File(name) => write!(f, "file {name:?}"),
             Mark::Serial(serial) => write!(f, "serial {serial:?} in the configuration"),
+            Mark::Tag => write!(f, "TILLSTICK_ROLE of a udev rule"),
             Mark::Position(position) => write!(f, "position {position:?} in the configuration"),
         }?;
         write!(f, ", maker {:?}", self.maker)
@@ -87,6 +90,9 @@ pub fn of_device(device: &DeviceFacts, rules: &TseRules) -> Option<TseSign> {
     }
     if let Some(position) = device.positions.iter().find(|position| named(&rules.positions, position)) {
         return sign(Maker::Unknown, Mark::Position(position.clone()));
+    }
+    if device.tagged_tse {
+        return sign(Maker::Unknown, Mark::Tag);
     }
     let vendor_id = hex_id(device.vendor_id.as_deref());
     let model_id = hex_id(device.model_id.as_deref());

@@ -217,15 +217,24 @@ fn describe(disk: &udev::Device, facts: &mut DeviceFacts) {
         fill(&mut facts.serial, "serial");
         facts.positions.push(port.sysname().to_string_lossy().into_owned());
     }
-    facts.labels.extend(partition_labels(disk).unwrap_or_default());
+    facts.tagged_tse = is_tagged(disk);
+    if let Ok(partitions) = partitions(disk) {
+        let label = |part: &udev::Device| Some(part.property_value("ID_FS_LABEL")?.to_string_lossy().into_owned());
+        facts.labels.extend(partitions.iter().filter_map(label));
+        facts.tagged_tse |= partitions.iter().any(is_tagged);
+    }
 }
 
-fn partition_labels(disk: &udev::Device) -> std::io::Result<Vec<String>> {
+/// Whether a udev rule says that it is a TSE (udev-rules/70-tillstick.rules, or one of the box's own).
+fn is_tagged(device: &udev::Device) -> bool {
+    device.property_value("TILLSTICK_ROLE").is_some_and(|role| role == "tse")
+}
+
+fn partitions(disk: &udev::Device) -> std::io::Result<Vec<udev::Device>> {
     let mut partitions = udev::Enumerator::new()?;
     partitions.match_subsystem("block")?;
     partitions.match_parent(disk)?;
-    let labels = partitions.scan_devices()?;
-    Ok(labels.filter_map(|part| Some(part.property_value("ID_FS_LABEL")?.to_string_lossy().into_owned())).collect())
+    Ok(partitions.scan_devices()?.collect())
 }
 
 #[cfg(test)]
@@ -246,6 +255,7 @@ mod tests {
             DeviceFacts { serial: Some("0a1b".into()), ..ids("0951", "1666") },
             DeviceFacts { positions: vec!["1-1.2".into()], ..ids("0951", "1666") },
             DeviceFacts { labels: vec!["SWISSBIT".into()], ..ids("0951", "1666") },
+            DeviceFacts { tagged_tse: true, ..ids("0951", "1666") },
         ];
         for device in devices {
             let facts = look(device.clone(), &named, &Limits::default(), || panic!("opened {device:?}")).unwrap();

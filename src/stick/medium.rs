@@ -45,6 +45,11 @@ impl FileMedium {
         Ok(Self { file, offset: volume.offset, size: volume.size })
     }
 
+    /// Has the kernel read the partition table anew. Says whether it did: what is no disk has none to it.
+    pub(super) fn reread_partitions(&self) -> bool {
+        block::reread_partitions(&self.file).is_ok()
+    }
+
     /// Where `pos` lies in the file; a damaged file system may point outside of its volume.
     fn at(&self, pos: u64, len: usize) -> io::Result<u64> {
         let inside = pos.checked_add(len as u64).is_some_and(|end| end <= self.size);

@@ -5,6 +5,7 @@ mod chain;
 mod confirm;
 mod copy;
 pub mod folder;
+pub mod format;
 pub mod fs;
 pub mod generations;
 mod geometry;

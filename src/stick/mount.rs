@@ -25,6 +25,12 @@ struct Note {
     made: bool,
 }
 
+impl Note {
+    fn is_of(&self, mount: &block::Mount) -> bool {
+        mount.dev == self.dev && mount.kind == "vfat"
+    }
+}
+
 /// Two copies may end at once, and each changes the one file.
 static CHANGING: Mutex<()> = Mutex::new(());
 
@@ -60,12 +66,16 @@ pub fn give_up(state: &Path, at: &Path) -> Result<Unmounted> {
     Ok(how)
 }
 
+/// Whether what is mounted there is ours.
+pub fn is_ours(state: &Path, mount: &block::Mount) -> bool {
+    read(state).get(&mount.at).is_some_and(|note| note.is_of(mount))
+}
+
 /// Takes away every mount of ours that an earlier run left. Says what was done, a line each.
 pub fn sweep(state: &Path) -> Result<Vec<String>> {
     let mut told = Vec::new();
     for (at, old) in read(state) {
-        let is_ours = |mount: &block::Mount| mount.at == at && mount.dev == old.dev && mount.kind == "vfat";
-        if block::mounts()?.iter().any(is_ours) {
+        if block::mounts()?.iter().any(|mount| mount.at == at && old.is_of(mount)) {
             let how = mount::detach(&at)?;
             told.push(format!("unmounted {at:?}, which an earlier run had left ({how:?})"));
         }

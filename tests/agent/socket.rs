@@ -68,6 +68,28 @@ fn a_request_that_makes_no_sense_is_told_so_and_the_agent_goes_on() {
 }
 
 #[test]
+fn through_the_socket_only_sticks_that_are_plugged_in_are_formatted() {
+    let site = Box::new();
+    let stick = Stick::fat32(crate::kit::STICK);
+    let before = std::fs::read(&stick.path).unwrap();
+    configure(&site, BY_HAND);
+    let agent = Agent::start(&site);
+    let mut talk = agent.talk();
+    for device in [stick.text(), "/dev/sda", "/etc/passwd", "/dev/../etc/passwd", ""] {
+        for more in ["", r#","ticket":"00""#, r#","ticket":"00","erase_backups":true,"name":"X""#] {
+            talk.say(&format!(r#"{{"v":1,"verb":"format","device":{device:?}{more}}}"#));
+            let (_, end) = talk.answer();
+            assert_eq!(end["error"]["kind"], "missing", "{device} {more}: {end}");
+        }
+    }
+    talk.say(r#"{"v":1,"verb":"format","device":"/dev/sdb","name":"SWISSBIT"}"#);
+    assert_eq!(talk.answer().1["error"]["kind"], "usage");
+    assert!(std::fs::read(&stick.path).unwrap() == before);
+    // An image is none of the agent's business: the command line formats it beside it.
+    site.run(&["stick", "format", stick.text(), "--yes"]).exits(0);
+}
+
+#[test]
 fn a_failed_backup_reads_at_the_command_line_as_it_did_in_the_agent() {
     let site = Box::new();
     configure(&site, BY_HAND);

@@ -13,6 +13,7 @@ mod backup;
 mod changed;
 mod check;
 mod clock;
+mod format;
 mod init;
 mod interrupted;
 mod json;

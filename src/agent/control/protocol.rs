@@ -41,6 +41,20 @@ pub enum Request {
         /// Its device.
         device: PathBuf,
     },
+    /// Format a stick. Without a ticket it only tells what is on it, and gives the ticket with which it is formatted.
+    Format {
+        /// Its device.
+        device: PathBuf,
+        /// What it shall be called.
+        #[serde(default)]
+        name: Option<String>,
+        /// The backups on it may go.
+        #[serde(default)]
+        erase_backups: bool,
+        /// What the answer to the first question gave, once a person has confirmed it.
+        #[serde(default)]
+        ticket: Option<String>,
+    },
 }
 
 /// What became of the wish to enrol a stick.
@@ -147,6 +161,8 @@ mod tests {
     fn requests_and_answers_are_the_lines_that_are_documented() {
         assert_eq!(Request::Backup.line(), b"{\"v\":1,\"verb\":\"backup\"}\n");
         assert_eq!(Request::parse(b"{\"verb\":\"status\",\"v\":1,\"later\":true}").unwrap(), Request::Status);
+        let format = Request::Format { device: "/dev/sdb".into(), name: None, erase_backups: false, ticket: None };
+        assert_eq!(Request::parse(b"{\"v\":1,\"verb\":\"format\",\"device\":\"/dev/sdb\"}").unwrap(), format);
         let progress = Reply::Progress { stick: None, event: Event::Progress { done: 7 } };
         let line = b"{\"v\":1,\"progress\":{\"stick\":null,\"event\":{\"event\":\"progress\",\"done\":7}}}\n";
         assert_eq!(progress.line(), line);

@@ -3,8 +3,12 @@
 use jiff::civil::Time;
 
 use crate::config::show::{Out, quoted};
-use crate::config::take::{Section, parsed};
+use crate::config::take::{Section, list, parse_path, parsed};
 use crate::config::units;
+
+/// The most words of a command, and their most bytes: what a person writes into a configuration is shorter.
+const ARGUMENTS_MAX: usize = 32;
+const ARGUMENT_MAX: usize = 4096;
 
 /// Lights and sounds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +21,9 @@ pub struct FeedbackConfig {
     pub beeper: Device,
     /// `quiet_hours`: when the beeper is silent, as in `"22:00-06:00"`, in the box's time zone; `"none"`.
     pub quiet_hours: Option<QuietHours>,
+    /// `command`: a program that is started for each signal, with its arguments; the signal's name becomes the last one;
+    /// none.
+    pub command: Vec<String>,
 }
 
 /// Which device shows a signal. That a box has none is never an error.
@@ -58,7 +65,20 @@ impl FeedbackConfig {
             led: section.get("led", parsed("a device", "auto", parse_device), default.led),
             beeper: section.get("beeper", parsed("a device", "auto", parse_device), default.beeper),
             quiet_hours: section.get("quiet_hours", parsed("hours", "22:00-06:00", parse_hours), default.quiet_hours),
+            command: Self::read_command(section),
         }
+    }
+
+    fn read_command(section: &mut Section<'_, '_>) -> Vec<String> {
+        let command = section.get("command", list(parsed("text", "--now", parse_argument)), Vec::new());
+        if command.len() > ARGUMENTS_MAX {
+            section.complain("command", format!("has more than {ARGUMENTS_MAX} words"), None);
+        }
+        // Whose `PATH` would it be looked for in?
+        if let Some(Err(why)) = command.first().map(|program| parse_path(program)) {
+            section.complain("command", format!("names no program by its whole path: {why}"), None);
+        }
+        command
     }
 
     pub(in crate::config) fn show(&self, out: &mut Out) {
@@ -69,6 +89,7 @@ impl FeedbackConfig {
             format!("{}-{}", units::format_time(hours.start), units::format_time(hours.end))
         });
         out.key("quiet_hours", quoted(&hours));
+        out.list("command", &self.command);
     }
 }
 
@@ -90,6 +111,14 @@ fn parse_device(text: &str) -> Result<Device, String> {
         "." | ".." => Err("it is a folder".into()),
         name if name.contains(['/', '\0']) => Err("it is a name, not a path".into()),
         name => Ok(Device::Named(name.into())),
+    }
+}
+
+fn parse_argument(text: &str) -> Result<String, String> {
+    match text {
+        text if text.contains('\0') => Err("no argument holds a NUL".into()),
+        text if text.len() > ARGUMENT_MAX => Err(format!("it is longer than {ARGUMENT_MAX} bytes")),
+        text => Ok(text.to_owned()),
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use crate::config::show::{Out, path_text, quoted};
-use crate::config::take::{Section, list, one_of, parse_path, parsed, whole};
+use crate::config::take::{Section, list, one_of, parse_path, parsed, path, whole};
 pub use crate::policy::enrol::Accept;
 
 const ACCEPTS: [(&str, Accept); 3] = [("first", Accept::First), ("enrolled", Accept::Enrolled), ("any", Accept::Any)];
 const AFTERS: [(&str, After); 2] = [("unmount", After::Unmount), ("keep", After::Keep)];
-const AUTOMOUNTS: [(&str, Automount); 1] = [("leave", Automount::Leave)];
+const AUTOMOUNTS: [(&str, Automount); 2] = [("leave", Automount::Leave), ("own", Automount::Own)];
 
 /// The most backups kept on a stick: its FAT folders grow slow beyond.
 const KEEP_MAX: u32 = 1000;
@@ -27,6 +27,8 @@ pub struct SticksConfig {
     pub after: After,
     /// `automount`: what happens when something else mounts the stick too; `"leave"`.
     pub automount: Automount,
+    /// `rules_dir`: where udev's rules for our own sticks go; `"/etc/udev/rules.d"`.
+    pub rules_dir: PathBuf,
     /// `keep`: how many backups of this box stay on a stick, the newest among them; from 1 to 1,000; 5.
     pub keep: usize,
     /// `[sticks.tse]`: fiscal security elements that are not recognised by what they are.
@@ -56,6 +58,8 @@ pub enum After {
 pub enum Automount {
     /// `"leave"`: it goes on doing so, and its mount is used.
     Leave,
+    /// `"own"`: a udev rule for each stick that is enrolled has them leave it alone.
+    Own,
 }
 
 /// Fiscal security elements (TSE), which are never written, mounted or counted as a target.
@@ -74,6 +78,7 @@ impl Default for SticksConfig {
             accept: Accept::First,
             after: After::Unmount,
             automount: Automount::Leave,
+            rules_dir: "/etc/udev/rules.d".into(),
             keep: 5,
             tse: TseConfig::default(),
         }
@@ -88,6 +93,7 @@ impl SticksConfig {
             accept: section.get("accept", one_of(&ACCEPTS), default.accept),
             after: section.get("after", one_of(&AFTERS), default.after),
             automount: section.get("automount", one_of(&AUTOMOUNTS), default.automount),
+            rules_dir: section.get("rules_dir", path, default.rules_dir),
             keep: section.optional("keep", whole(1, KEEP_MAX)).map_or(default.keep, |keep| keep as usize),
             tse: section.table("tse", |section| TseConfig {
                 serials: section.get("serials", list(parsed("a serial number", "1A2B", parse_serial)), Vec::new()),
@@ -105,6 +111,7 @@ impl SticksConfig {
         out.word("accept", &ACCEPTS, &self.accept);
         out.word("after", &AFTERS, &self.after);
         out.word("automount", &AUTOMOUNTS, &self.automount);
+        out.key("rules_dir", path_text(&self.rules_dir));
         out.key("keep", self.keep);
         out.table("sticks.tse");
         out.list("serials", &self.tse.serials);

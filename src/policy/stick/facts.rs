@@ -39,6 +39,8 @@ pub struct DeviceFacts {
     pub positions: Vec<String>,
     /// The volume labels that udev read when the device appeared.
     pub labels: Vec<String>,
+    /// A udev rule says that it is a TSE: `TILLSTICK_ROLE`, of the disk or one of its partitions.
+    pub tagged_tse: bool,
     /// Size in bytes.
     pub size: u64,
     /// A write-protect switch, or an image file without write permission.
