@@ -69,6 +69,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "t:8: sticks.accept: expected one of \"first\", \"enrolled\", \"any\", found \"frist\"\n help: did you mean",
     ),
     ("[sticks]\nkeep = 0", "t:8: sticks.keep: 0 is not from 1 to 1000"),
+    (
+        "[sticks]\npart_size = \"5GB\"",
+        "t:8: sticks.part_size: expected a size, found \"5GB\": it is not from 100kB to 4GB",
+    ),
     ("[sticks]\npath = \"usb0\"", "t:8: sticks.path: expected \"auto\" or a path, found \"usb0\""),
     ("[sticks.tse]\nserials = [\"\"]", "t:8: sticks.tse.serials: expected a serial number, found \"\": it is empty"),
     ("[sticks.tse]\npositions = [\"usb1\"]", "t:8: sticks.tse.positions: expected a USB port, found \"usb1\""),

@@ -76,7 +76,7 @@ fn the_default_retention_is_that_of_the_product() {
 fn what_is_shown_reads_back_as_the_same_configuration() {
     let text = format!(
         "mode = \"local\"\nlang = \"es\"\n{LEAST}locked_pass = \"0s\"\n[sources.\"büro 2\"]\ntype = \"sqlite\"\npath = '/a \"b\"\\c'\n\
-         [dump]\nthreads = 3\n[primary]\nmin_free = \"1GiB\"\nspool = \"one\"\n[sticks]\npath = \"/media/x\"\nkeep = 9\n\
+         [dump]\nthreads = 3\n[primary]\nmin_free = \"1GiB\"\nspool = \"one\"\n[sticks]\npath = \"/media/x\"\nkeep = 9\npart_size = \"2GB\"\n\
          [sticks.tse]\nserials = [\"A\"]\npositions = [\"1-1.2\"]\n[stores.nas]\ntype = \"directory\"\npath = \"/mnt\"\n\
          enabled = false\n[stores.nas.retention]\nkeep_last = \"all\"\n[schedule]\nevery = \"90m\"\norigin = \"03:30\"\n\
          [feedback]\nled = \"none\"\nbeeper = \"event3\"\nquiet_hours = \"22:00-06:00\"\n[log]\nlevel = \"debug\"\ntarget = \"/l\"\n"

@@ -87,7 +87,7 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, record: &mut Record, run: &Ru
         reserve: RESERVE,
         lang: site.config.lang,
         adopt: Enrolments::read(&site.config.state)?.is_adopted(&medium),
-        ..PublishRules::default()
+        part_max: site.config.sticks.part_size,
     };
     let published = publish(fs.as_mut(), &outgoing, &rules, run).inspect_err(|error| {
         if error.kind() == Kind::Damaged {

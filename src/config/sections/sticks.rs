@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::show::{Out, path_text, quoted};
 use crate::config::take::{Section, list, one_of, parse_path, parsed, path, whole};
+use crate::config::units;
 pub use crate::policy::enrol::Accept;
 
 const ACCEPTS: [(&str, Accept); 3] = [("first", Accept::First), ("enrolled", Accept::Enrolled), ("any", Accept::Any)];
@@ -12,6 +13,10 @@ const AUTOMOUNTS: [(&str, Automount); 2] = [("leave", Automount::Leave), ("own",
 
 /// The most backups kept on a stick: its FAT folders grow slow beyond.
 const KEEP_MAX: u32 = 1000;
+
+/// A little less than what FAT32 can hold in one file, which is 4 GiB - 1.
+const PART_SIZE_MAX: u64 = 4_000_000_000;
+const PART_SIZE_MIN: u64 = 100_000;
 
 /// The longest serial number or position that a device can have, in bytes.
 const DEVICE_TEXT_MAX: usize = 126;
@@ -31,6 +36,8 @@ pub struct SticksConfig {
     pub rules_dir: PathBuf,
     /// `keep`: how many backups of this box stay on a stick, the newest among them; from 1 to 1,000; 5.
     pub keep: usize,
+    /// `part_size`: a larger file is cut into pieces of this size; in bytes, from 100 kB to 4 GB; `"4GB"`.
+    pub part_size: u64,
     /// `[sticks.tse]`: fiscal security elements that are not recognised by what they are.
     pub tse: TseConfig,
 }
@@ -80,6 +87,7 @@ impl Default for SticksConfig {
             automount: Automount::Leave,
             rules_dir: "/etc/udev/rules.d".into(),
             keep: 5,
+            part_size: PART_SIZE_MAX,
             tse: TseConfig::default(),
         }
     }
@@ -95,6 +103,7 @@ impl SticksConfig {
             automount: section.get("automount", one_of(&AUTOMOUNTS), default.automount),
             rules_dir: section.get("rules_dir", path, default.rules_dir),
             keep: section.optional("keep", whole(1, KEEP_MAX)).map_or(default.keep, |keep| keep as usize),
+            part_size: section.get("part_size", parsed("a size", "2GB", parse_part_size), default.part_size),
             tse: section.table("tse", |section| TseConfig {
                 serials: section.get("serials", list(parsed("a serial number", "1A2B", parse_serial)), Vec::new()),
                 positions: section.get("positions", list(parsed("a USB port", "1-1.2", parse_port)), Vec::new()),
@@ -113,6 +122,7 @@ impl SticksConfig {
         out.word("automount", &AUTOMOUNTS, &self.automount);
         out.key("rules_dir", path_text(&self.rules_dir));
         out.key("keep", self.keep);
+        out.key("part_size", quoted(&units::format_size(self.part_size)));
         out.table("sticks.tse");
         out.list("serials", &self.tse.serials);
         out.list("positions", &self.tse.positions);
@@ -123,6 +133,14 @@ fn parse_stick_path(text: &str) -> Result<StickPath, String> {
     match text {
         "auto" => Ok(StickPath::Auto),
         text => parse_path(text).map(StickPath::Fixed),
+    }
+}
+
+fn parse_part_size(text: &str) -> Result<u64, String> {
+    let size = units::parse_size(text)?;
+    match size {
+        PART_SIZE_MIN..=PART_SIZE_MAX => Ok(size),
+        _ => Err("it is not from 100kB to 4GB".into()),
     }
 }
 
