@@ -2,6 +2,9 @@
 
 mod stick_kit;
 
+use std::fs;
+use std::io::Write;
+
 use stick_kit::*;
 use tillstick::error::Kind;
 use tillstick::model::ArtifactName;
@@ -86,6 +89,41 @@ fn the_newest_is_on_top_and_as_many_are_kept_as_was_asked_for() {
         }
         assert_eq!(all[1].files, [["TILLSTICK/kasse-1/backups/20261104T200000Z/104711_kasse.sql.gz"]]);
     }
+}
+
+#[test]
+fn a_folder_whose_cluster_a_pull_left_free_is_made_anew_and_shares_it_with_nothing() {
+    // The kernel writes a new folder's entry, its cluster and the table in any order.
+    let stick = Stick::superfloppy();
+    stick.publish(&Backup::new("kasse-1", 1, &[(KASSE, 5_000)]), &PublishRules::default()).unwrap();
+    let before = stick.bytes();
+    let mut fs = stick.open();
+    fs.make_dir("TILLSTICK/kasse-1/backups").unwrap();
+    fs.sync().unwrap();
+    drop(fs);
+    let number = |at: usize| u16::from_le_bytes(before[at..at + 2].try_into().unwrap()) as usize;
+    let (table, data) = (number(14) * 512, number(14) * 512 + number(36) * 2 * 512);
+    let mut torn = stick.bytes();
+    let changed = |sector: &usize| before[sector * 512..][..512] != torn[sector * 512..][..512];
+    let of_table: Vec<usize> = (table / 512..data / 512).filter(changed).collect();
+    let is_folder = |bytes: &[u8], sector: usize| bytes[sector * 512..].starts_with(b".          ");
+    let folder: Vec<usize> = (data / 512..before.len() / 512)
+        .filter(|sector| is_folder(&torn, *sector) && !is_folder(&before, *sector))
+        .collect();
+    assert_eq!((of_table.len(), folder.len()), (2, 1), "both tables, and the folder");
+    for sector in of_table {
+        torn[sector * 512..][..512].copy_from_slice(&before[sector * 512..][..512]);
+    }
+    torn[folder[0] * 512..][..512].fill(0);
+    fs::write(&stick.volume().unwrap().path, torn).unwrap();
+    let mut fs = stick.open();
+    fs.make_dir("TILLSTICK/kasse-1/backups").unwrap();
+    fs.make_dir("TILLSTICK/kasse-1/backups/one").unwrap();
+    fs.create_hidden("TILLSTICK/kasse-1/backups/one/file", 700).unwrap().write_all(&[7; 700]).unwrap();
+    fs.sync().unwrap();
+    drop(fs);
+    stick.holds("TILLSTICK/kasse-1/backups/one/file", &[7; 700]);
+    stick.is_clean();
 }
 
 #[test]

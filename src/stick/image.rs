@@ -316,8 +316,8 @@ impl StickFs for Image {
             || format!("cannot make the folder {path:?} on the stick"),
             || {
                 match self.find(path)? {
-                    Some(found) if found.is_dir() && found.start != 0 => return Ok(()),
-                    // Nothing can be put into it.
+                    Some(found) if found.is_dir() && is_sound(&mut self.overlay.lock(), &found)? => return Ok(()),
+                    // It has no cluster, or one that is free: the next file's content would begin in it.
                     Some(found) if found.is_dir() => self.remove_entry(path, false)?,
                     Some(_) => return Err(io::ErrorKind::AlreadyExists.into()),
                     None => {}
