@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: box test-box test-installed help setup demo test test-proofs fuzz lint test-all bench bench-latency build man completions card clean
+.PHONY: box test-box test-installed soak bench-box help setup demo test test-proofs fuzz lint test-all bench bench-latency build man completions card clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -35,7 +35,7 @@ lint: ## formatting and clippy; warnings are errors
 
 test-all: test lint demo test-proofs test-box ## all of it
 
-test-box: setup ## the box on a real kernel in an emulated machine: sticks are plugged in and pulled (ONLY=word for some)
+test-box: setup ## the box on a real kernel in an emulated machine: sticks are plugged in and pulled (ONLY=word for some, BOX_ACCEL=tcg without KVM)
 	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
 	$(CARGO) test --locked --profile quick --test box -- $(ONLY)
 
@@ -47,6 +47,14 @@ test-installed: setup ## the systemd unit on a machine that systemd has booted, 
 box: setup ## the same machine for a person: type `plug stick1.img`
 	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
 	$(CARGO) test --locked --profile quick --test box -- --interactive
+
+soak: setup ## the emulated box with pulls, kills and failures at random, until something does not hold (BOX_SEED=n for the same again)
+	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
+	$(CARGO) test --locked --profile quick --test box -- --soak
+
+bench-box: setup ## figures of the whole box in the emulated machine; takes about five minutes
+	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
+	$(CARGO) test --locked --profile quick --test box -- --bench
 
 bench: setup ## speed and memory side by side with what one would use instead; takes about ten minutes
 	$(CARGO) build --release --locked --bin tillstick --example till

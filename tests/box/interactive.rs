@@ -21,8 +21,8 @@ const NEW_STICK: u64 = 64 * MIB;
 /// Reads lines until there are no more.
 pub fn run() {
     let (snapshot, payload) = (Snapshot::get(&cache()), Payload::new());
-    let folder = Folder::new(logs("interactive"));
-    let mut machine = Machine::start(&snapshot, &payload.disk, &folder);
+    let mut machine = Machine::start(&snapshot, &payload.disk, Folder::new(logs("interactive")));
+    machine.reset();
     let mut plugged: Vec<(PathBuf, Stick)> = Vec::new();
     println!("{HELP}");
     for number in 0.. {
@@ -53,14 +53,14 @@ pub fn run() {
     }
 }
 
-fn make(machine: &Machine<'_>, file: &Path, name: &str) {
+fn make(machine: &Machine, file: &Path, name: &str) {
     match std::fs::File::create_new(file).and_then(|image| image.set_len(NEW_STICK)) {
         Ok(()) => drop(machine.stick_of(file.to_owned(), name).partition("KASSE")),
         Err(error) => println!("cannot make {}: {error}", file.display()),
     }
 }
 
-fn plug(machine: &mut Machine<'_>, file: &Path, name: &str, plugged: &mut Vec<(PathBuf, Stick)>) {
+fn plug(machine: &mut Machine, file: &Path, name: &str, plugged: &mut Vec<(PathBuf, Stick)>) {
     let known = plugged.iter().any(|(path, _)| path == file);
     if known || !file.is_file() {
         let why = if known { "is plugged in" } else { "is no image; `new` makes one" };

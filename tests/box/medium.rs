@@ -9,13 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::PATIENCE;
-
-/// One thing that was done to the medium.
-#[derive(Clone)]
-pub enum Step {
-    Write { at: u64, bytes: Vec<u8> },
-    Flush,
-}
+use crate::disk::{SECTOR, Step};
 
 /// How the medium behaves; as it comes it is a good one.
 #[derive(Clone, Copy, Default)]
@@ -26,6 +20,8 @@ pub struct Behaviour {
     pub pulled_at: Option<u64>,
     /// The real size, when it says that it is larger: what lies beyond is dropped.
     pub real_size: Option<u64>,
+    /// The real size, when it says that it is larger: what lies beyond comes to lie at the beginning.
+    pub wraps_at: Option<u64>,
     /// The speed of writing.
     pub bytes_per_second: Option<u64>,
 }
@@ -86,12 +82,14 @@ impl Medium {
     }
 
     pub fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
-        let real = self.state.lock().unwrap().behaviour.real_size;
-        if real.is_some_and(|size| at >= size) {
+        let behaviour = self.state.lock().unwrap().behaviour;
+        if behaviour.real_size.is_some_and(|size| at >= size) {
             bytes.fill(0);
             return Ok(());
         }
-        self.file.read_exact_at(bytes, at)
+        let Some(end) = behaviour.wraps_at else { return self.file.read_exact_at(bytes, at) };
+        let mut sectors = (at..).step_by(SECTOR).zip(bytes.chunks_mut(SECTOR));
+        sectors.try_for_each(|(at, sector)| self.file.read_exact_at(sector, at % end))
     }
 
     /// Takes a write as the stick would.
@@ -104,7 +102,7 @@ impl Medium {
             return Err(io::Error::from_raw_os_error(errno));
         }
         if let Some(log) = &mut state.log {
-            log.push(Step::Write { at, bytes: bytes.to_vec() });
+            log.push(Step::Write(at, bytes.to_vec()));
         }
         // The lock goes first: a slow stick can still be counted and pulled.
         drop(state);
@@ -115,7 +113,9 @@ impl Medium {
         if pulled || behaviour.real_size.is_some_and(|size| at >= size) {
             return Ok(());
         }
-        self.file.write_all_at(bytes, at)
+        let Some(end) = behaviour.wraps_at else { return self.file.write_all_at(bytes, at) };
+        let mut sectors = (at..).step_by(SECTOR).zip(bytes.chunks(SECTOR));
+        sectors.try_for_each(|(at, sector)| self.file.write_all_at(sector, at % end))
     }
 
     pub fn flush(&self) {

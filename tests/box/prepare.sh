@@ -12,7 +12,7 @@ rules=(50-udev-default 60-block 60-persistent-storage 60-evdev 60-input-id 60-pe
 # What a till computer has for sticks, the file systems a stick can have, lights, the speaker, and a USB port whose
 # other end is ours (dummy_hcd), for a TSE with its real USB ids.
 modules=(xhci-pci usb-storage uas sd_mod sr_mod sg vfat exfat ext4 nls_cp437 nls_iso8859-1 nls_ascii nls_utf8 loop
-  uinput evdev pcspkr input-leds ledtrig-timer ledtrig-oneshot virtio_pci virtio_console virtio_blk
+  uinput evdev pcspkr input-leds ledtrig-timer ledtrig-oneshot virtio_pci virtio_console virtio_blk virtio_scsi
   dummy_hcd libcomposite usb_f_mass_storage)
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }

@@ -43,13 +43,16 @@ impl Accelerator {
              -nodefaults -no-user-config -display none -no-reboot -kernel kernel -initrd initramfs -serial file:serial.log \
              -device virtio-serial-pci -chardev socket,id=control,path=control,server=on,wait=off \
              -device virtserialport,chardev=control,name=control -qmp unix:qmp,server=on,wait=off \
-             -device qemu-xhci,id=usb,addr=0x10 \
+             -device qemu-xhci,id=usb,addr=0x10,p2=12,p3=12 -device virtio-scsi-pci,id=scsi \
              -drive if=none,id=payload,file=payload,format=raw,readonly=on -device virtio-blk-pci,drive=payload \
              -trace ps2_set_ledstate -trace audio_timer_start -trace audio_timer_stop -msg timestamp=on -D signals.log",
             self.name()
         );
         let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        words.extend(["-append".to_owned(), "console=ttyS0 panic=-1 quiet loglevel=4".to_owned()]);
+        words.extend([
+            "-append".to_owned(),
+            "console=ttyS0 panic=-1 quiet loglevel=4 mitigations=off nowatchdog".to_owned(),
+        ]);
         words
     }
 }

@@ -1,5 +1,6 @@
-//! Runs the scenarios, two at a time, each in a machine of its own.
+//! Runs the scenarios, each on the next machine that is free. One in which a scenario failed is not used again.
 
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -9,21 +10,23 @@ use std::time::Instant;
 
 use crate::folder::Folder;
 use crate::machine::{Machine, Payload};
+use crate::scenarios::OPEN;
 use crate::snapshot::Snapshot;
-
-/// How many machines run at once: each is busy with one processor.
-const MACHINES: usize = 2;
 
 /// A sentence that a user would understand, and what shows that it is true.
 pub struct Scenario {
     pub name: &'static str,
-    pub run: fn(&mut Machine<'_>),
+    pub run: fn(&mut Machine),
 }
 
-/// Runs all whose name contains `only`; gives the exit code.
-pub fn run(all: &[&'static Scenario], only: &str) -> i32 {
+/// Runs all, or those whose name contains one of these words; gives the exit code.
+pub fn run(all: &[&'static Scenario], machines: usize, only: &[String]) -> i32 {
     let begun = Instant::now();
-    let wanted: Vec<_> = all.iter().copied().filter(|scenario| scenario.name.contains(only)).collect();
+    let is_wanted = |scenario: &&Scenario| match only {
+        [] => !OPEN.contains(&scenario.name),
+        words => words.iter().any(|word| scenario.name.contains(word)),
+    };
+    let wanted: Vec<_> = all.iter().copied().filter(is_wanted).collect();
     if wanted.is_empty() {
         println!("no scenario has {only:?} in its name");
         return 2;
@@ -32,12 +35,19 @@ pub fn run(all: &[&'static Scenario], only: &str) -> i32 {
     let payload = Payload::new();
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
-        for _ in 0..MACHINES {
-            scope.spawn(|| {
+        for number in 0..machines {
+            let (next, failed, wanted, snapshot, payload) = (&next, &failed, &wanted, &snapshot, &payload.disk);
+            scope.spawn(move || {
+                let folder = || Folder::new(logs(&format!("machine-{number}")));
+                let mut machine = None;
                 while let Some(scenario) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if !passes(scenario, &snapshot, &payload.disk) {
+                    let start = || Machine::start(snapshot, payload, folder());
+                    if !passes(scenario, &mut machine, start) {
                         failed.lock().unwrap().push(scenario.name);
                     }
+                }
+                if let Some(machine) = machine {
+                    machine.end();
                 }
             });
         }
@@ -55,16 +65,31 @@ pub fn run(all: &[&'static Scenario], only: &str) -> i32 {
     i32::from(!failed.is_empty())
 }
 
-fn passes(scenario: &Scenario, snapshot: &Snapshot, payload: &Path) -> bool {
+fn passes(scenario: &Scenario, machine: &mut Option<Machine>, start: impl Fn() -> Machine) -> bool {
     let begun = Instant::now();
-    let folder = Folder::new(logs(scenario.name));
-    let ran = catch_unwind(AssertUnwindSafe(|| (scenario.run)(&mut Machine::start(snapshot, payload, &folder))));
+    let _ = fs::remove_dir_all(logs(scenario.name));
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let machine = machine.get_or_insert_with(start);
+        machine.reset();
+        (scenario.run)(machine);
+    }));
     let word = if ran.is_ok() { "ok" } else { "FAILED" };
     println!("{word:6} {:6.1} s  {}", begun.elapsed().as_secs_f32(), scenario.name);
-    if ran.is_ok() {
-        folder.remove();
+    if ran.is_err()
+        && let Some(machine) = machine.take()
+    {
+        machine.leave(&logs(scenario.name));
     }
     ran.is_ok()
+}
+
+/// Runs one scenario that ends only when something does not hold.
+pub fn soak(run: fn(&mut Machine)) {
+    let (snapshot, payload) = (Snapshot::get(&cache()), Payload::new());
+    let mut machine = Machine::start(&snapshot, &payload.disk, Folder::new(logs("soak")));
+    println!("its logs are in {}", logs("soak").display());
+    machine.reset();
+    run(&mut machine);
 }
 
 /// Where a scenario leaves its logs and the images of its sticks when it fails.

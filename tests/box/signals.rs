@@ -32,7 +32,9 @@ pub fn lights(log: &Path) -> Vec<Change> {
         let Some((_, state)) = what.rsplit_once("ledstate ").filter(|_| what.starts_with("ps2_set_ledstate")) else {
             continue;
         };
-        let lights = Lights(state.parse().unwrap());
+        // qemu's threads write without a lock: a line may have been torn by another.
+        let Ok(state) = state.parse() else { continue };
+        let lights = Lights(state);
         // The kernel tells all three again when it changes one.
         if changes.last().is_none_or(|last| last.lights != lights) {
             changes.push(Change { at, lights });

@@ -31,16 +31,15 @@ pub struct Snapshot {
 impl Snapshot {
     /// The one that fits to kernel, initramfs and machine; boots one if there is none yet.
     pub fn get(cache: &Path) -> Self {
-        let accelerators = [Accelerator::Kvm, Accelerator::Tcg];
+        let accelerators = accelerators();
         let of = |accelerator: Accelerator| {
             let state = cache.join(format!("booted-{}-{}", accelerator.name(), key(cache, accelerator)));
             Self { accelerator, cache: cache.to_owned(), state }
         };
-        if let Some(ready) = accelerators.map(of).into_iter().find(|snapshot| snapshot.state.exists()) {
+        if let Some(ready) = accelerators.iter().copied().map(of).find(|snapshot| snapshot.state.exists()) {
             return ready;
         }
-        let can_kvm = File::options().read(true).write(true).open("/dev/kvm").is_ok();
-        for snapshot in accelerators.map(of).into_iter().skip(usize::from(!can_kvm)) {
+        for snapshot in accelerators.into_iter().map(of) {
             if snapshot.boot() {
                 return snapshot;
             }
@@ -104,6 +103,18 @@ impl Snapshot {
         ] {
             symlink(file, folder.file(name)).unwrap();
         }
+    }
+}
+
+/// The ways to run a machine, the best first; `BOX_ACCEL=tcg` or `BOX_ACCEL=kvm` leaves only one.
+fn accelerators() -> Vec<Accelerator> {
+    let can_kvm = File::options().read(true).write(true).open("/dev/kvm").is_ok();
+    match std::env::var("BOX_ACCEL").as_deref() {
+        Ok("kvm") => vec![Accelerator::Kvm],
+        Ok("tcg") => vec![Accelerator::Tcg],
+        Ok(other) => panic!("BOX_ACCEL is \"kvm\" or \"tcg\", not {other:?}"),
+        Err(_) if can_kvm => vec![Accelerator::Kvm, Accelerator::Tcg],
+        Err(_) => vec![Accelerator::Tcg],
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use crate::fsck::HARMLESS;
+use crate::disk::Disk;
+use crate::judge::fsck_says;
 use crate::medium::Medium;
 use crate::nbd;
 
@@ -38,16 +39,37 @@ impl Stick {
     }
 
     /// One FAT32 partition at 1 MiB, as sticks are sold.
-    pub fn partition(mut self, label: &str) -> Self {
+    pub fn partition(self, label: &str) -> Self {
+        self.table("start=2048, type=c\n", MIB, label)
+    }
+
+    fn table(mut self, table: &str, offset: u64, label: &str) -> Self {
         let script = self.image.with_extension("sfdisk");
-        fs::write(&script, "start=2048, type=c\n").unwrap();
+        fs::write(&script, table).unwrap();
         let done = command("sfdisk", &["-q", text(&self.image)]).stdin(File::open(&script).unwrap()).status();
         assert!(done.unwrap().success());
-        let blocks = ((self.medium.size() - MIB) / 1024).to_string();
-        let image = text(&self.image);
-        tool("mkfs.vfat", &["-F", "32", "-s", "1", "-n", label, "--offset", "2048", image, &blocks]);
-        self.offset = MIB;
+        let blocks = ((self.medium.size() - offset) / 1024).to_string();
+        let (image, start) = (text(&self.image), (offset / 512).to_string());
+        tool("mkfs.vfat", &["-F", "32", "-s", "1", "-n", label, "--offset", &start, image, &blocks]);
+        self.offset = offset;
         self
+    }
+
+    /// Two partitions, of which the second has the FAT32 volume.
+    pub fn second_partition(self, label: &str) -> Self {
+        const FIRST: u64 = 8 * MIB;
+        let table = format!("start=2048, size={}, type=83\ntype=c\n", FIRST / 512);
+        self.table(&table, MIB + FIRST, label)
+    }
+
+    /// Puts other bytes in place of these, wherever they stand in its first MiB of names; says how often they did.
+    pub fn patch(&self, from: &[u8; 11], to: &[u8; 11]) -> usize {
+        let bytes = fs::read(&self.image).unwrap();
+        let places: Vec<usize> =
+            bytes.windows(from.len()).enumerate().filter(|(_, it)| it == from).map(|(at, _)| at).collect();
+        let image = File::options().write(true).open(&self.image).unwrap();
+        places.iter().for_each(|at| image.write_all_at(to, *at as u64).unwrap());
+        places.len()
     }
 
     pub fn put(&self, path: &str, content: &[u8]) {
@@ -72,14 +94,13 @@ impl Stick {
     /// fsck.fat has nothing to complain about.
     #[track_caller]
     pub fn is_in_order(&self) {
-        let said = command("fsck.fat", &["-n", text(&self.volume())]).output().unwrap();
-        let said = String::from_utf8_lossy(&said.stdout).into_owned();
-        let fine = |line: &&str| {
-            let counts = line.contains(" files, ") || line.trim().is_empty();
-            counts || HARMLESS.iter().any(|harmless| line.starts_with(harmless))
-        };
-        let complaints: Vec<&str> = said.lines().filter(|line| !fine(line)).collect();
+        let complaints = fsck_says(&self.volume());
         assert!(complaints.is_empty(), "{complaints:#?}");
+    }
+
+    /// What its file system holds now.
+    pub fn disk(&self) -> Disk {
+        Disk::load(&self.image, self.offset)
     }
 
     /// What a pulled stick left behind can be repaired without loss: the backup is good before and after a file system
@@ -88,6 +109,8 @@ impl Stick {
     pub fn survives_a_check(&self, dump: &str, receipts: u64) {
         self.has_a_good_backup(dump, receipts);
         let volume = self.volume();
+        // Kept with the logs when what follows fails.
+        fs::copy(&volume, self.image.with_extension("before-check.img")).unwrap();
         let _ = command("fsck.fat", &["-a", text(&volume)]).output().unwrap();
         let image = File::options().write(true).open(&self.image).unwrap();
         image.write_all_at(&fs::read(&volume).unwrap(), self.offset).unwrap();
@@ -99,13 +122,26 @@ impl Stick {
     /// has so many receipts.
     #[track_caller]
     pub fn has_a_good_backup(&self, dump: &str, receipts: u64) {
+        self.sums_are_right();
+        self.loads(&self.read(dump), receipts);
+    }
+
+    #[track_caller]
+    pub fn sums_are_right(&self) {
         let copy = tempfile::tempdir().unwrap();
         tool("mcopy", &["-s", "-n", "-i", &self.at(), "::/*", text(copy.path())]);
         let sums = command("sha256sum", &["--strict", "--quiet", "-c", "SHA256SUMS"]).current_dir(copy.path()).output();
         let sums = sums.unwrap();
         assert!(sums.status.success(), "{}", String::from_utf8_lossy(&sums.stdout));
-        let database = copy.path().join("till.db");
-        let gunzip = command("gzip", &["-dc", text(&copy.path().join(dump))]).stdout(Stdio::piped()).spawn();
+    }
+
+    /// The dump loads in the sqlite3 of the system and has so many receipts.
+    #[track_caller]
+    pub fn loads(&self, dump: &[u8], receipts: u64) {
+        let copy = tempfile::tempdir().unwrap();
+        let (file, database) = (copy.path().join("dump.gz"), copy.path().join("till.db"));
+        fs::write(&file, dump).unwrap();
+        let gunzip = command("gzip", &["-dc", text(&file)]).stdout(Stdio::piped()).spawn();
         let dump = gunzip.unwrap().stdout.unwrap();
         let load = command("sqlite3", &["-bail", text(&database)]).stdin(dump).output().unwrap();
         assert!(load.status.success(), "{}", String::from_utf8_lossy(&load.stderr));
@@ -118,7 +154,7 @@ impl Stick {
     }
 
     /// The file system in a file of its own: fsck.fat knows no offsets.
-    fn volume(&self) -> PathBuf {
+    pub fn volume(&self) -> PathBuf {
         if self.offset == 0 {
             return self.image.clone();
         }

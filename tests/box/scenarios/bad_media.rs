@@ -26,7 +26,7 @@ enum Way {
 
 impl Way {
     /// The stick as `--stick` names it.
-    fn open(self, machine: &mut Machine<'_>, stick: &Stick) -> String {
+    fn open(self, machine: &mut Machine, stick: &Stick) -> String {
         let node = machine.plug(stick);
         match self {
             Self::Device => format!("{node}1"),
@@ -38,7 +38,7 @@ impl Way {
     }
 
     /// What is done after a surprise: the mount of a stick that is gone stays until somebody takes it away.
-    fn close(self, machine: &mut Machine<'_>) {
+    fn close(self, machine: &mut Machine) {
         if let Self::Folder = self {
             machine.guest().must("umount /media/usb0");
         }
@@ -46,7 +46,7 @@ impl Way {
 }
 
 /// A stick with the backup of the small till; the next one is of the large till.
-fn with_a_backup(machine: &mut Machine<'_>, way: Way) -> Stick {
+fn with_a_backup(machine: &mut Machine, way: Way) -> Stick {
     let stick = machine.sold_stick("stick1");
     let name = way.open(machine, &stick);
     machine.tillstick(&format!("backup --stick {name}")).exits(0);
@@ -57,7 +57,7 @@ fn with_a_backup(machine: &mut Machine<'_>, way: Way) -> Stick {
     stick
 }
 
-fn pull_in_mid_write(machine: &mut Machine<'_>, way: Way) {
+fn pull_in_mid_write(machine: &mut Machine, way: Way) {
     let stick = with_a_backup(machine, way);
     for moment in MOMENTS {
         let name = way.open(machine, &stick);
@@ -79,15 +79,15 @@ fn pull_in_mid_write(machine: &mut Machine<'_>, way: Way) {
     stick.survives_a_check(DUMP, LARGE_RECEIPTS);
 }
 
-fn a_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next(machine: &mut Machine<'_>) {
+fn a_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next(machine: &mut Machine) {
     pull_in_mid_write(machine, Way::Device);
 }
 
-fn a_mounted_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next(machine: &mut Machine<'_>) {
+fn a_mounted_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next(machine: &mut Machine) {
     pull_in_mid_write(machine, Way::Folder);
 }
 
-fn fail(machine: &mut Machine<'_>, way: Way, errno: i32) {
+fn fail(machine: &mut Machine, way: Way, errno: i32) {
     let stick = with_a_backup(machine, way);
     for moment in MOMENTS {
         let name = way.open(machine, &stick);
@@ -106,19 +106,19 @@ fn fail(machine: &mut Machine<'_>, way: Way, errno: i32) {
     stick.survives_a_check(DUMP, LARGE_RECEIPTS);
 }
 
-fn a_stick_whose_writes_fail_is_never_called_safe(machine: &mut Machine<'_>) {
+fn a_stick_whose_writes_fail_is_never_called_safe(machine: &mut Machine) {
     fail(machine, Way::Device, libc::EIO);
 }
 
-fn a_mounted_stick_whose_writes_fail_is_never_called_safe(machine: &mut Machine<'_>) {
+fn a_mounted_stick_whose_writes_fail_is_never_called_safe(machine: &mut Machine) {
     fail(machine, Way::Folder, libc::EIO);
 }
 
-fn a_stick_that_says_it_is_full_is_never_called_safe(machine: &mut Machine<'_>) {
+fn a_stick_that_says_it_is_full_is_never_called_safe(machine: &mut Machine) {
     fail(machine, Way::Device, libc::ENOSPC);
 }
 
-fn a_stick_that_claims_to_be_larger_than_it_is_is_never_called_safe(machine: &mut Machine<'_>) {
+fn a_stick_that_claims_to_be_larger_than_it_is_is_never_called_safe(machine: &mut Machine) {
     for (name, way) in [("device", Way::Device), ("folder", Way::Folder)] {
         let stick = machine.sold_stick(name);
         // Its tables and the first of its clusters are real: the dump is not.

@@ -1,155 +1,130 @@
-//! The writes of the kernel's own FAT driver, when a backup goes through the folder of a mounted stick: what is there
-//! when it is pulled after any of them.
+//! What the kernel really wrote to the stick in a full cycle, in its own order: the stick is pulled after each of the
+//! writes, and with those since the last flush in another order and in part.
 
-use std::collections::HashSet;
-use std::fs;
-use std::io::Read;
-
-use sha2::{Digest, Sha256};
-use tillstick::model::{Cancel, Quiet, Run};
-use tillstick::stick::fs::StickFs;
-use tillstick::stick::generations::{stored, verify};
-use tillstick::stick::image::open_medium;
-
+use super::kit::{BY_HAND, agent, back_up, stop, until_sticks_are};
 use super::scenarios;
-use crate::machine::{DUMP, LARGE_RECEIPTS, LARGE_TILL, Machine};
-use crate::replay::{Disk, pulled};
-use crate::stick::{MIB, Stick, command};
+use crate::disk::{Disk, Step};
+use crate::judge::Judge;
+use crate::machine::{Machine, TINY_TILL};
+use crate::proof::cases;
+use crate::stick::{MIB, Stick};
+use crate::yank;
 
-scenarios![a_mounted_stick_pulled_at_any_write_of_the_kernel_loses_nothing];
+scenarios![
+    a_stick_pulled_at_any_write_of_the_kernel_loses_nothing_and_the_agent_takes_it_up,
+    a_mounted_stick_pulled_at_any_write_of_the_kernel_loses_nothing,
+];
 
-const PICTURE: &str = "Urlaub.jpg";
-/// So many of the states are plugged in again, and the next backup must come right.
-const PLUGGED_AGAIN: usize = 8;
+/// So many states with the writes since a flush in another order and in part are judged.
+const REORDERED: usize = 150;
+/// So many states are plugged in again, few or all, and the next backup must come right; so many at once.
+const PLUGGED_AGAIN: (u32, u32) = (10, 150);
+const AT_ONCE: usize = 5;
+/// So many of them through the mount of another program.
+const MOUNTED_AGAIN: usize = 6;
 
-fn a_mounted_stick_pulled_at_any_write_of_the_kernel_loses_nothing(machine: &mut Machine<'_>) {
+/// The till sells for a second, so that the next backup is another one.
+const SELL: &str = "inside till /srv/till/kasse.db 1 50";
+
+fn stick(machine: &mut Machine) -> Stick {
+    machine.guest().must(TINY_TILL);
     let stick = machine.stick("stick1", 34 * MIB).format("mkfs.vfat", &["-F", "32", "-s", "1", "-I"]);
-    stick.put(PICTURE, &b"a foreign file ".repeat(3000));
-    back_up_through_the_folder(machine, &stick);
-    let start = Disk::load(&stick.image);
-    machine.guest().must(LARGE_TILL);
-    stick.medium.keeps_a_log();
-    back_up_through_the_folder(machine, &stick);
-    let states = pulled(&start, &stick.medium.take_log());
-    println!("{} states of a pulled stick", states.len());
+    stick.put("Urlaub.jpg", &b"a foreign file ".repeat(3000));
+    stick
+}
 
-    let known = Known::of(&states.last().unwrap().1);
-    // In memory where that can be: what is measured is not the disk.
-    let scratch = tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap());
-    let image = scratch.path().join("pulled.img");
-    let mut bad = Vec::new();
-    for (what, disk) in &states {
-        bad.extend(known.complaints(disk).into_iter().map(|bad| format!("{what}: {bad}")));
-        disk.save(&image);
-        let _ = command("fsck.fat", &["-a", image.to_str().unwrap()]).output().unwrap();
-        let complaints = known.complaints(&Disk::load(&image));
-        bad.extend(complaints.into_iter().map(|bad| format!("{what}, after fsck.fat -a: {bad}")));
-    }
+/// The states in which a pulled stick may be found, each with what happened to it.
+fn states(what: &str, start: &Disk, steps: &[Step]) -> (Vec<(String, Disk)>, Vec<(String, Disk)>) {
+    let (mut prefixes, mut reordered) = (Vec::new(), Vec::new());
+    yank::every_prefix(start, steps, |what, disk| prefixes.push((what.to_owned(), disk.clone())));
+    yank::reordered(start, steps, REORDERED, |what, disk| reordered.push((what.to_owned(), disk.clone())));
+    let flushes = steps.iter().filter(|step| matches!(step, Step::Flush)).count();
+    println!("{what}: {} prefixes and {} orders, {flushes} flushes", prefixes.len(), reordered.len());
+    (prefixes, reordered)
+}
+
+fn all_hold<'a>(judge: &Judge, states: impl Iterator<Item = &'a (String, Disk)>) {
+    let complaints = |(what, disk): &(String, Disk)| {
+        let bad = judge.complaints(disk);
+        bad.into_iter().map(move |bad| format!("{what}: {bad}")).collect::<Vec<_>>()
+    };
+    let bad: Vec<String> = states.flat_map(complaints).collect();
     assert!(bad.is_empty(), "{}", bad.join("\n"));
-    for (what, disk) in states.iter().step_by(states.len() / PLUGGED_AGAIN) {
-        machine.guest().must(&format!("echo plugged again: {what}"));
-        disk.save(&image);
-        fs::copy(&image, &stick.image).unwrap();
-        back_up_through_the_folder(machine, &stick);
-        stick.survives_a_check(DUMP, LARGE_RECEIPTS);
-        assert_eq!(hidden(&Disk::load(&stick.image)), Vec::<String>::new(), "{what}: something stayed hidden");
+}
+
+/// Plugs a sample of the states in, many at a time, every other one after a file system check; the agent makes a good
+/// backup onto each.
+fn taken_up(machine: &mut Machine, judge: &Judge, states: &[(String, Disk)]) {
+    let sticks: Vec<Stick> = (0..AT_ONCE).map(|number| machine.stick(&format!("again{number}"), 34 * MIB)).collect();
+    let count = (cases(PLUGGED_AGAIN.0, PLUGGED_AGAIN.1) as usize).min(states.len());
+    let sample: Vec<&(String, Disk)> = (0..count).map(|n| &states[n * states.len() / count]).collect();
+    for batch in sample.chunks(AT_ONCE) {
+        machine.guest().must(&format!("echo plugged again: {}", batch[0].0));
+        for (number, (stick, (_, disk))) in sticks.iter().zip(batch).enumerate() {
+            if number % 2 == 0 {
+                disk.save(&stick.image)
+            } else {
+                judge.checked(disk).save(&stick.image)
+            }
+            machine.attach(stick);
+        }
+        until_sticks_are(machine, &vec!["safe"; batch.len()]);
+        for stick in &sticks[..batch.len()] {
+            machine.pull(stick);
+        }
+        until_sticks_are(machine, &[]);
+        for (number, (stick, (what, _))) in sticks.iter().zip(batch).enumerate() {
+            let bad = judge.complaints_when_safe(&stick.disk());
+            assert!(bad.is_empty(), "{what}, checked: {}, then backed up: {bad:#?}", number % 2 == 1);
+        }
     }
 }
 
+fn a_stick_pulled_at_any_write_of_the_kernel_loses_nothing_and_the_agent_takes_it_up(machine: &mut Machine) {
+    let stick = stick(machine);
+    let agent = agent(machine, &format!("{BY_HAND}[sticks]\\naccept = \\\"any\\\"\\n"));
+    back_up(machine, &stick);
+    let start = stick.disk();
+    machine.guest().must(SELL);
+    stick.medium.keeps_a_log();
+    back_up(machine, &stick);
+    let (prefixes, reordered) = states("the agent's cycle", &start, &stick.medium.take_log());
+    let judge = Judge::new(&start);
+    all_hold(&judge, prefixes.iter().chain(&reordered));
+    let all: Vec<(String, Disk)> = prefixes.into_iter().chain(reordered).collect();
+    taken_up(machine, &judge, &all);
+    stop(machine, agent);
+}
+
+fn a_mounted_stick_pulled_at_any_write_of_the_kernel_loses_nothing(machine: &mut Machine) {
+    let stick = stick(machine);
+    back_up_through_the_folder(machine, &stick);
+    let start = stick.disk();
+    machine.guest().must(SELL);
+    stick.medium.keeps_a_log();
+    back_up_through_the_folder(machine, &stick);
+    let (prefixes, reordered) = states("a mounted stick's", &start, &stick.medium.take_log());
+    let judge = Judge::of_a_mounted(&start);
+    all_hold(&judge, prefixes.iter().chain(&reordered));
+    for (what, disk) in prefixes.iter().step_by(prefixes.len() / MOUNTED_AGAIN) {
+        machine.guest().must(&format!("echo plugged again: {what}"));
+        disk.save(&stick.image);
+        back_up_through_the_folder(machine, &stick);
+        let bad = judge.complaints_when_safe(&stick.disk());
+        assert!(bad.is_empty(), "{what}, then backed up: {bad:#?}");
+    }
+    // The agent writes what nobody has mounted by itself, and takes up what another program's mount left.
+    let agent = agent(machine, &format!("{BY_HAND}[sticks]\\naccept = \\\"any\\\"\\n"));
+    let all: Vec<(String, Disk)> = prefixes.into_iter().chain(reordered).collect();
+    taken_up(machine, &judge, &all);
+    stop(machine, agent);
+}
+
 #[track_caller]
-fn back_up_through_the_folder(machine: &mut Machine<'_>, stick: &Stick) {
+fn back_up_through_the_folder(machine: &mut Machine, stick: &Stick) {
     let node = machine.plug(stick);
     machine.mount(&node, "/media/usb0");
     machine.tillstick("backup --stick /media/usb0").exits(0);
     machine.guest().must("umount /media/usb0");
     machine.pull(stick);
-}
-
-fn open(disk: &Disk) -> Box<dyn StickFs> {
-    open_medium(Box::new(disk.clone()), disk.size(), false).unwrap()
-}
-
-fn read(fs: &mut dyn StickFs, path: &str) -> Option<Vec<u8>> {
-    let mut content = Vec::new();
-    fs.read(path).ok()?.read_to_end(&mut content).ok()?;
-    Some(content)
-}
-
-fn sum(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// All files with their paths, and whether they are hidden; and the folders that cannot be listed.
-fn files(fs: &mut dyn StickFs) -> (Vec<(String, bool)>, Vec<String>) {
-    let (mut files, mut dirs, mut broken) = (Vec::new(), vec![String::new()], Vec::new());
-    while let Some(dir) = dirs.pop() {
-        let Ok(entries) = fs.list(&dir) else {
-            broken.push(dir);
-            continue;
-        };
-        for entry in entries {
-            let path = if dir.is_empty() { entry.name } else { format!("{dir}/{}", entry.name) };
-            if entry.is_dir {
-                dirs.push(path);
-            } else {
-                files.push((path, entry.hidden));
-            }
-        }
-    }
-    (files, broken)
-}
-
-fn hidden(disk: &Disk) -> Vec<String> {
-    files(&mut *open(disk)).0.into_iter().filter(|(_, hidden)| *hidden).map(|(path, _)| path).collect()
-}
-
-/// The contents that files may have.
-struct Known {
-    sums: HashSet<String>,
-    picture: Vec<u8>,
-}
-
-impl Known {
-    /// Those of a finished stick.
-    fn of(disk: &Disk) -> Self {
-        let mut fs = open(disk);
-        let artifacts = stored(&mut *fs).unwrap().into_iter().flat_map(|stored| stored.manifest.artifacts);
-        Self { sums: artifacts.map(|artifact| artifact.sha256).collect(), picture: read(&mut *fs, PICTURE).unwrap() }
-    }
-
-    /// What does not hold though it must whenever the stick is pulled: a complete backup can be read, and no file under a
-    /// final name has a wrong content.
-    fn complaints(&self, disk: &Disk) -> Vec<String> {
-        let mut fs = open(disk);
-        let run = Run { monitor: &Quiet, cancel: &Cancel::default() };
-        let held = match stored(&mut *fs) {
-            Ok(held) => held,
-            Err(error) => return vec![error.report()],
-        };
-        let mut bad = Vec::new();
-        if !held.iter().any(|held| held.complete && verify(&mut *fs, held, &run).is_ok()) {
-            bad.push("no complete backup can be read".to_owned());
-        }
-        let (files, broken) = files(&mut *fs);
-        bad.extend(broken.into_iter().map(|path| format!("{path} cannot be listed")));
-        for (path, hidden) in files {
-            if !hidden && !path.ends_with(".part") && !self.may_be_seen(&mut *fs, &path) {
-                bad.push(format!("{path} is in sight with a content that it must not have"));
-            }
-        }
-        bad
-    }
-
-    fn may_be_seen(&self, fs: &mut dyn StickFs, path: &str) -> bool {
-        let Some(content) = read(fs, path) else { return false };
-        match path.rsplit('/').next().unwrap() {
-            PICTURE => content == self.picture,
-            DUMP => self.sums.contains(&sum(&content)),
-            "SHA256SUMS" => String::from_utf8_lossy(&content).lines().all(|line| {
-                let (wanted, path) = line.split_once("  ").unwrap();
-                read(fs, path).is_some_and(|content| sum(&content) == wanted)
-            }),
-            _ => true,
-        }
-    }
 }

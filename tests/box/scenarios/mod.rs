@@ -3,8 +3,16 @@
 
 mod agent;
 mod bad_media;
+pub mod bench;
+mod failing;
+mod identify;
 mod kernel_writes;
+mod kit;
 mod plugging;
+mod rules;
+mod slow;
+mod storms;
+pub mod turmoil;
 mod wrong_sticks;
 
 use crate::runner::Scenario;
@@ -12,13 +20,34 @@ use crate::runner::Scenario;
 /// The scenarios of a file, named like their functions.
 macro_rules! scenarios {
     ($($name:ident),+ $(,)?) => {
-        pub(super) const ALL: &[crate::runner::Scenario] =
+        pub const ALL: &[crate::runner::Scenario] =
             &[$(crate::runner::Scenario { name: stringify!($name), run: $name }),+];
     };
 }
 use scenarios;
 
+/// Those that do not pass yet, with their reasons in docs/PROMISES.md: they run when they are named.
+pub const OPEN: [&str; 3] = [
+    "a_stick_that_lies_about_its_size_is_never_called_safe_by_the_agent",
+    "a_mounted_stick_whose_writes_fail_is_never_called_safe",
+    "a_tse_with_its_real_usb_ids_that_the_till_reads_all_the_time_is_neither_read_nor_written",
+];
+
 pub fn all() -> Vec<&'static Scenario> {
-    // The longest first.
-    [kernel_writes::ALL, agent::ALL, bad_media::ALL, plugging::ALL, wrong_sticks::ALL].into_iter().flatten().collect()
+    // The longest first, and at the very first the one that listens to the speaker for the pitch.
+    let parts = [
+        plugging::FIRST,
+        kernel_writes::ALL,
+        storms::ALL,
+        turmoil::ALL,
+        agent::ALL,
+        failing::ALL,
+        rules::ALL,
+        identify::ALL,
+        slow::ALL,
+        bad_media::ALL,
+        plugging::ALL,
+        wrong_sticks::ALL,
+    ];
+    parts.into_iter().flatten().collect()
 }

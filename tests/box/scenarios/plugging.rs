@@ -3,6 +3,7 @@
 use super::scenarios;
 use crate::machine::{DUMP, Machine, RECEIPTS};
 use crate::medium::Behaviour;
+use crate::runner::Scenario;
 use crate::stick::SMALL;
 
 scenarios![
@@ -12,10 +13,15 @@ scenarios![
     a_stick_that_is_mounted_is_not_written_to_beside_its_mount,
     nobody_can_mount_a_stick_while_a_backup_is_written,
     names_and_labels_that_would_be_commands_do_nothing,
-    the_lights_and_the_speaker_can_be_seen_and_heard,
 ];
 
-fn a_backup_goes_onto_the_partition_of_a_stick(machine: &mut Machine<'_>) {
+/// On a machine of which nothing was heard yet.
+pub const FIRST: &[Scenario] = &[Scenario {
+    name: "the_lights_and_the_speaker_can_be_seen_and_heard",
+    run: the_lights_and_the_speaker_can_be_seen_and_heard,
+}];
+
+fn a_backup_goes_onto_the_partition_of_a_stick(machine: &mut Machine) {
     let stick = machine.sold_stick("stick1");
     let node = machine.plug(&stick);
     machine.tillstick(&format!("backup --stick {node}1")).exits(0);
@@ -24,7 +30,7 @@ fn a_backup_goes_onto_the_partition_of_a_stick(machine: &mut Machine<'_>) {
     stick.has_a_good_backup(DUMP, RECEIPTS);
 }
 
-fn a_backup_goes_onto_a_stick_without_partitions(machine: &mut Machine<'_>) {
+fn a_backup_goes_onto_a_stick_without_partitions(machine: &mut Machine) {
     let stick = machine.stick("stick1", SMALL).format("mkfs.vfat", &["-F", "32", "-s", "1", "-I"]);
     let node = machine.plug(&stick);
     machine.tillstick(&format!("backup --stick {node}")).exits(0);
@@ -34,7 +40,7 @@ fn a_backup_goes_onto_a_stick_without_partitions(machine: &mut Machine<'_>) {
     stick.has_a_good_backup(DUMP, RECEIPTS);
 }
 
-fn a_mounted_stick_takes_a_backup_through_its_folder(machine: &mut Machine<'_>) {
+fn a_mounted_stick_takes_a_backup_through_its_folder(machine: &mut Machine) {
     let stick = machine.sold_stick("stick1");
     let node = machine.plug(&stick);
     machine.mount(&format!("{node}1"), "/media/usb0");
@@ -47,7 +53,7 @@ fn a_mounted_stick_takes_a_backup_through_its_folder(machine: &mut Machine<'_>) 
     stick.has_a_good_backup(DUMP, RECEIPTS);
 }
 
-fn a_stick_that_is_mounted_is_not_written_to_beside_its_mount(machine: &mut Machine<'_>) {
+fn a_stick_that_is_mounted_is_not_written_to_beside_its_mount(machine: &mut Machine) {
     let stick = machine.sold_stick("stick1");
     let node = machine.plug(&stick);
     machine.mount(&format!("{node}1"), "/mnt/elsewhere");
@@ -59,7 +65,7 @@ fn a_stick_that_is_mounted_is_not_written_to_beside_its_mount(machine: &mut Mach
     assert_eq!(stick.medium.writes(), before, "the stick was written to");
 }
 
-fn nobody_can_mount_a_stick_while_a_backup_is_written(machine: &mut Machine<'_>) {
+fn nobody_can_mount_a_stick_while_a_backup_is_written(machine: &mut Machine) {
     let stick = machine.sold_stick("stick1");
     let node = machine.plug(&stick);
     stick.medium.behaves(Behaviour { bytes_per_second: Some(100_000), ..Behaviour::default() });
@@ -74,7 +80,7 @@ fn nobody_can_mount_a_stick_while_a_backup_is_written(machine: &mut Machine<'_>)
     stick.has_a_good_backup(DUMP, RECEIPTS);
 }
 
-fn names_and_labels_that_would_be_commands_do_nothing(machine: &mut Machine<'_>) {
+fn names_and_labels_that_would_be_commands_do_nothing(machine: &mut Machine) {
     let stick = machine.stick("stick1", SMALL).partition("$(TOUCH A)");
     let names = ["$(reboot)", "`reboot`", "%n%s%p", "; halt", "Größe ß € ü", "\u{202e}gpj.exe", &"x".repeat(255)];
     for name in names {
@@ -95,7 +101,7 @@ fn names_and_labels_that_would_be_commands_do_nothing(machine: &mut Machine<'_>)
     stick.has_a_good_backup(DUMP, RECEIPTS);
 }
 
-fn the_lights_and_the_speaker_can_be_seen_and_heard(machine: &mut Machine<'_>) {
+fn the_lights_and_the_speaker_can_be_seen_and_heard(machine: &mut Machine) {
     let speaker = "/dev/input/by-path/platform-pcspkr-event-spkr";
     let time = r"\0".repeat(16);
     let event = |hz: &str| format!(r"printf '{time}\022\0\002\0{hz}\0\0' > {speaker}");

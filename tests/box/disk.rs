@@ -1,4 +1,4 @@
-//! The states in which a pulled stick may be found, made from what the kernel wrote to it.
+//! A stick in memory, and what was done to it: from both come the states in which a pulled stick may be found.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -9,10 +9,15 @@ use std::sync::Arc;
 
 use tillstick::stick::medium::Medium;
 
-use crate::medium::Step;
-
-const SECTOR: usize = 512;
+pub const SECTOR: usize = 512;
 const BLOCK: usize = 64 << 10;
+
+/// One thing that was done to a medium.
+#[derive(Clone)]
+pub enum Step {
+    Write(u64, Vec<u8>),
+    Flush,
+}
 
 /// A stick in memory: what it was, and the sectors that changed since. A copy costs little.
 #[derive(Clone)]
@@ -22,8 +27,11 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub fn load(image: &Path) -> Self {
-        Self { start: Arc::new(fs::read(image).unwrap()), changed: HashMap::new() }
+    /// The image from `offset` on, where a partition begins.
+    pub fn load(image: &Path, offset: u64) -> Self {
+        let mut bytes = fs::read(image).unwrap();
+        bytes.drain(..offset as usize);
+        Self { start: Arc::new(bytes), changed: HashMap::new() }
     }
 
     pub fn size(&self) -> u64 {
@@ -44,7 +52,7 @@ impl Disk {
         }
     }
 
-    fn write(&mut self, at: u64, bytes: &[u8]) {
+    pub fn write(&mut self, at: u64, bytes: &[u8]) {
         let sectors = bytes.as_chunks::<SECTOR>().0;
         for (sector, bytes) in (at / SECTOR as u64..).zip(sectors) {
             self.changed.insert(sector, Arc::new(*bytes));
@@ -84,36 +92,4 @@ impl Medium for Disk {
     fn forget(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// What the stick holds when it is pulled after any of the writes; and, as a stick may keep what it has not flushed in any
-/// order, with one of the writes since a flush missing, or with one of them alone.
-pub fn pulled(start: &Disk, steps: &[Step]) -> Vec<(String, Disk)> {
-    let (mut states, mut flushed) = (Vec::new(), start.clone());
-    for (number, epoch) in steps.split(|step| matches!(step, Step::Flush)).enumerate() {
-        let write = |step: &Step| match step {
-            Step::Write { at, bytes } => Some((*at, bytes.clone())),
-            Step::Flush => None,
-        };
-        let writes: Vec<(u64, Vec<u8>)> = epoch.iter().filter_map(write).collect();
-        let mut add = |what: String, wanted: &dyn Fn(usize) -> bool| {
-            let mut disk = flushed.clone();
-            for (_, (at, bytes)) in writes.iter().enumerate().filter(|(i, _)| wanted(*i)) {
-                disk.write(*at, bytes);
-            }
-            states.push((format!("flush {number}, {what} of {} writes", writes.len()), disk));
-        };
-        for n in 0..writes.len() {
-            add(format!("the first {n}"), &|i| i < n);
-            if writes.len() > 1 {
-                add(format!("all but number {n}"), &|i| i != n);
-                add(format!("only number {n}"), &|i| i == n);
-            }
-        }
-        for (at, bytes) in writes {
-            flushed.write(at, &bytes);
-        }
-    }
-    states.push(("all".to_owned(), flushed));
-    states
 }

@@ -1,0 +1,132 @@
+//! A box to which things happen at random moments: its stick is pulled, its agent killed, its stick's writes fail.
+
+use super::kit::{BY_HAND, agent, back_up, start, until, until_sticks_are};
+use super::scenarios;
+use crate::guest::Job;
+use crate::judge::Judge;
+use crate::lot::Lot;
+use crate::machine::{DUMP, Machine, TINY_RECEIPTS, TINY_TILL};
+use crate::medium::Behaviour;
+use crate::stick::{SMALL, Stick};
+
+scenarios![
+    a_stick_pulled_at_twenty_random_moments_loses_nothing,
+    an_agent_killed_at_twenty_random_moments_loses_nothing,
+];
+
+const MOMENTS: usize = 20;
+
+/// An agent that runs, and a stick with its first backup.
+pub struct Turmoil<'a> {
+    machine: &'a mut Machine,
+    agent: Option<Job>,
+    pub stick: Stick,
+    judge: Judge,
+    /// How many writes a backup takes.
+    pub writes: u64,
+    lot: Lot,
+}
+
+impl<'a> Turmoil<'a> {
+    pub fn new(machine: &'a mut Machine, what: &str) -> Self {
+        machine.guest().must(TINY_TILL);
+        let stick = machine.stick("stick1", SMALL).partition("KASSE");
+        stick.put("Urlaub.jpg", &b"somebody's picture ".repeat(2000));
+        let agent = Some(agent(machine, BY_HAND));
+        back_up(machine, &stick);
+        let first = stick.medium.writes();
+        back_up(machine, &stick);
+        let (judge, writes) = (Judge::new(&stick.disk()), stick.medium.writes() - first);
+        Self { machine, agent, stick, judge, writes, lot: Lot::new(what) }
+    }
+
+    /// Nothing disturbs a backup.
+    pub fn in_peace(&mut self) {
+        back_up(self.machine, &self.stick);
+        let bad = self.judge.complaints_when_safe(&self.stick.disk());
+        assert!(bad.is_empty(), "{bad:#?}");
+    }
+
+    /// The stick is pulled before one of its writes reaches the flash.
+    fn pull(&mut self) {
+        let at = self.stick.medium.writes() + self.lot.below(self.writes);
+        self.stick.medium.behaves(Behaviour { pulled_at: Some(at), ..Behaviour::default() });
+        self.machine.attach(&self.stick);
+        self.stick.medium.waits_for_writes(at + 1);
+        self.machine.pull(&self.stick);
+        self.stick.medium.behaves(Behaviour::default());
+        until(self.machine, |status| status["agent"]["sticks"].as_array().is_some_and(Vec::is_empty));
+        until(self.machine, |status| status["agent"]["signal"] == "failed");
+        self.holds(&format!("pulled before its write {at}"));
+    }
+
+    /// The agent is killed when one of its writes has reached the stick, and started again.
+    fn kill(&mut self) {
+        let at = self.stick.medium.writes() + self.lot.below(self.writes);
+        self.machine.attach(&self.stick);
+        self.stick.medium.waits_for_writes(at);
+        let agent = self.agent.take().unwrap();
+        self.machine.guest().must(&format!("kill -KILL {}", agent.pid));
+        self.machine.guest().join(agent);
+        // What the kernel has taken over it writes without the agent.
+        self.machine.guest().must("sync");
+        self.holds(&format!("the agent was killed at its write {at}"));
+        self.agent = Some(start(self.machine));
+        until_sticks_are(self.machine, &["safe"]);
+        self.machine.pull(&self.stick);
+        until_sticks_are(self.machine, &[]);
+        let bad = self.judge.complaints_when_safe(&self.stick.disk());
+        assert!(bad.is_empty(), "{bad:#?}");
+    }
+
+    /// From the write with this number on each one fails.
+    pub fn fail(&mut self, number: u64, errno: i32) {
+        let from = self.stick.medium.writes() + number;
+        self.stick.medium.behaves(Behaviour { fails_from: Some((from, errno)), ..Behaviour::default() });
+        self.machine.attach(&self.stick);
+        let status = until_sticks_are(self.machine, &["failed"]);
+        assert_eq!(status["agent"]["signal"], "failed");
+        self.machine.pull(&self.stick);
+        self.stick.medium.behaves(Behaviour::default());
+        until_sticks_are(self.machine, &[]);
+        self.holds(&format!("its writes failed from {from} on"));
+    }
+
+    fn holds(&self, what: &str) {
+        let bad = self.judge.complaints(&self.stick.disk());
+        assert!(bad.is_empty(), "{what}: {bad:#?}");
+    }
+}
+
+fn a_stick_pulled_at_twenty_random_moments_loses_nothing(machine: &mut Machine) {
+    let mut turmoil = Turmoil::new(machine, "pulled at random");
+    for _ in 0..MOMENTS {
+        turmoil.pull();
+    }
+    turmoil.in_peace();
+    turmoil.stick.has_a_good_backup(DUMP, TINY_RECEIPTS);
+}
+
+fn an_agent_killed_at_twenty_random_moments_loses_nothing(machine: &mut Machine) {
+    let mut turmoil = Turmoil::new(machine, "killed at random");
+    for _ in 0..MOMENTS {
+        turmoil.kill();
+    }
+    turmoil.stick.has_a_good_backup(DUMP, TINY_RECEIPTS);
+}
+
+/// Goes on until something does not hold, or somebody stops it.
+pub fn soak(machine: &mut Machine) {
+    let mut turmoil = Turmoil::new(machine, "soak");
+    for round in 1_u64.. {
+        let number = turmoil.lot.below(turmoil.writes);
+        match turmoil.lot.below(8) {
+            0..3 => turmoil.pull(),
+            3..5 => turmoil.kill(),
+            5 => turmoil.fail(number, libc::EIO),
+            6 => turmoil.fail(number, libc::ENOSPC),
+            _ => turmoil.in_peace(),
+        }
+        println!("{round} rounds");
+    }
+}
