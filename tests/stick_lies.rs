@@ -13,6 +13,7 @@ use tillstick::error::Result;
 use tillstick::stick::image::open_medium;
 use tillstick::stick::medium::Medium;
 use tillstick::stick::publish::{PublishRules, Published, publish};
+use xxhash_rust::xxh3::xxh3_64;
 
 const KASSE: &str = "104711_kasse.sql.gz";
 const PAPERS: &str = "104711_dokumente.tar.gz";
@@ -27,10 +28,11 @@ enum Lie {
     Wraps,
 }
 
-/// A stick with `real` bytes of room that claims [`SIZE`].
+/// A stick with `real` bytes of room that claims a volume of [`SIZE`] behind `offset` bytes.
 #[derive(Clone)]
 struct Fake {
     held: Arc<Mutex<Held>>,
+    offset: u64,
     real: u64,
     lie: Lie,
 }
@@ -43,8 +45,12 @@ struct Held {
 
 impl Fake {
     fn new(bytes: &[u8], real: u64, lie: Lie) -> Self {
+        Self::partitioned(0, bytes, real, lie)
+    }
+
+    fn partitioned(offset: u64, bytes: &[u8], real: u64, lie: Lie) -> Self {
         let held = Held { bytes: bytes[..real as usize].to_vec(), lied: false };
-        Self { held: Arc::new(Mutex::new(held)), real, lie }
+        Self { held: Arc::new(Mutex::new(held)), offset, real, lie }
     }
 
     fn publish(&self, backup: &Backup) -> Result<Published> {
@@ -70,7 +76,7 @@ impl Medium for Fake {
         let held = self.held.lock().unwrap();
         let mut done = 0;
         while done < buf.len() {
-            let at = pos + done as u64;
+            let at = self.offset + pos + done as u64;
             let len = ((SECTOR - at % SECTOR) as usize).min(buf.len() - done);
             match self.place(at) {
                 Some(place) => buf[done..done + len].copy_from_slice(&held.bytes[place..place + len]),
@@ -83,7 +89,7 @@ impl Medium for Fake {
 
     fn write_at(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {
         let held = &mut *self.held.lock().unwrap();
-        for (at, sector) in (pos..).step_by(SECTOR as usize).zip(bytes.chunks(SECTOR as usize)) {
+        for (at, sector) in (self.offset + pos..).step_by(SECTOR as usize).zip(bytes.chunks(SECTOR as usize)) {
             held.lied |= at >= self.real;
             if let Some(place) = self.place(at) {
                 held.bytes[place..place + sector.len()].copy_from_slice(sector);
@@ -98,6 +104,10 @@ impl Medium for Fake {
 
     fn forget(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn before(&mut self) -> io::Result<u64> {
+        Ok(xxh3_64(&self.held.lock().unwrap().bytes[..self.offset as usize]))
     }
 }
 
@@ -142,6 +152,22 @@ fn a_stick_that_lies_about_its_size_is_never_a_success() {
             never_succeeds(&bytes, real, lie);
         }
     }
+}
+
+/// What lies beyond the real end lands before the volume, where no backup of ours is spoiled by it.
+#[test]
+fn a_stick_that_wraps_into_its_partition_table_is_never_a_success() {
+    let stick = Stick::partitioned();
+    let (bytes, offset) = (stick.bytes(), stick.volume().unwrap().offset);
+    let start = offset + data(&stick);
+    let mut lied = 0;
+    for real in (start..start + 80_000).step_by(pace() * 4) {
+        let fake = Fake::partitioned(offset, &bytes, real, Lie::Wraps);
+        let result = fake.publish(&backup(1));
+        assert!(!fake.has_lied() || result.is_err(), "beyond {real}: {result:?}");
+        lied += usize::from(fake.has_lied());
+    }
+    assert!(lied > 3, "it lied {lied} times");
 }
 
 /// Where on the stick the file lies, which is in one piece.

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::Volume;
 use crate::error::Result;
 use crate::host::block;
@@ -21,7 +23,16 @@ pub trait Medium: Send {
 
     /// Drops what is cached of the medium, so that the next read asks the medium itself.
     fn forget(&mut self) -> io::Result<()>;
+
+    /// A hash of what lies before the volume on the same stick, of its partition table above all: nobody writes there, and
+    /// a stick that wraps may.
+    fn before(&mut self) -> io::Result<u64> {
+        Ok(0)
+    }
 }
+
+/// How much of what lies before a volume is compared, in bytes: the usual 1 MiB, and the 4 MiB of SD cards.
+const BEFORE_MAX: u64 = 4 << 20;
 
 /// A read error for what may be an end. A medium that suddenly gives nothing is broken; an unexpected end would be taken
 /// for the end of a folder by `fatfs`, and for damage of what lies on the stick by us.
@@ -77,5 +88,11 @@ impl Medium for FileMedium {
         // Only clean pages can be dropped.
         self.file.sync_all()?;
         block::drop_cache(&self.file).map_err(io::Error::from)
+    }
+
+    fn before(&mut self) -> io::Result<u64> {
+        let mut bytes = vec![0; self.offset.min(BEFORE_MAX) as usize];
+        self.file.read_exact_at(&mut bytes, 0).map_err(not_an_end)?;
+        Ok(xxh3_64(&bytes))
     }
 }

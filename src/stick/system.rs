@@ -78,7 +78,8 @@ impl Overlay {
     }
 }
 
-/// The sectors before the table, without what changes in them: the mark, the count of free clusters and the hint.
+/// The sectors before the table, without what changes in them (the mark, the count of free clusters and the hint), and what
+/// lies before the volume.
 pub(super) fn system(medium: &mut dyn Medium, geometry: &Geometry) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; geometry.table.min(SYSTEM_MAX) as usize];
     medium.read_at(0, &mut bytes)?;
@@ -86,6 +87,7 @@ pub(super) fn system(medium: &mut dyn Medium, geometry: &Geometry) -> io::Result
     if let Some(counts) = bytes.get_mut(geometry.info as usize + 488..geometry.info as usize + 496) {
         counts.fill(0);
     }
+    bytes.extend(medium.before()?.to_le_bytes());
     Ok(bytes)
 }
 

@@ -48,7 +48,7 @@ fn an_exfat_stick_becomes_one_that_takes_a_backup() {
     let json = done.json();
     assert_eq!(json["label"], "KASSE");
     assert!(done.err.contains("\"stage\":\"format\"") && !done.err.contains("\"message\""), "{}", done.err);
-    site.run(&["stick", "inspect", stick.text()]).exits(0).says(&[json["uuid"].as_str().unwrap(), "KASSE"]);
+    site.run(&["stick", "inspect", stick.text()]).exits(0).prints(&[json["uuid"].as_str().unwrap(), "KASSE"]);
     site.run(&["backup", "--stick", stick.text()]).exits(0);
     site.run(&["check", "--stick", stick.text(), "--drill"]).exits(0);
 }
@@ -66,7 +66,7 @@ fn what_is_on_it_is_shown_and_a_typed_word_is_asked_for() {
         typed(&site, &args, wrong).exits(1).says(&["nothing was changed"]);
     }
     assert!(fs::read(&stick.path).unwrap() == before, "the stick was written to");
-    let done = typed(&site, &args, "stick.img\n").exits(0).says(&["Formatted", "FAT32"]);
+    let done = typed(&site, &args, "stick.img\n").exits(0).prints(&["Formatted", "FAT32"]);
     assert!(done.err.contains("FAT32") && done.err.contains("Urlaub.jpg"), "{}", done.err);
     assert!(!done.err.contains('\u{202e}'), "no name of a stick steers the terminal: {}", done.err);
     assert!(fs::read(&stick.path).unwrap() != before);
@@ -118,7 +118,9 @@ fn backups_are_erased_only_when_told_and_then_count_no_more() {
 fn without_any_configuration_a_large_stick_is_formatted() {
     let stick = Stick::empty(128 * GB);
     let none = format!("--config={}", stick.path.with_extension("toml").display());
-    ran(crate::kit::tillstick(&[&none, "stick", "format", stick.text(), "--yes"])).exits(0).says(&["128 GB", "127"]);
+    ran(crate::kit::tillstick(&[&none, "stick", "format", stick.text(), "--yes"]))
+        .exits(0)
+        .prints(&["Formatted", "128.0 GB"]);
     ran(crate::kit::tillstick(&[&none, "stick", "inspect", stick.text()])).exits(0);
 }
 
@@ -129,8 +131,12 @@ fn killed_in_the_middle_the_stick_is_refused_until_it_is_formatted() {
     let stick = Stick::fat32(STICK);
     let mut struck = 0;
     for wait in 0..12 {
-        let mut child =
-            site.command(&["stick", "format", stick.text(), "--yes"]).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = site
+            .command(&["stick", "format", stick.text(), "--yes"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(std::time::Duration::from_millis(3 * wait));
         child.kill().unwrap();
         child.wait().unwrap();
