@@ -81,8 +81,8 @@ fn close_others() -> io::Result<()> {
 /// Bounds memory and the processor; no file grows, none is opened, no process is started.
 pub fn limit(memory_bytes: u64, cpu: Duration) -> io::Result<()> {
     let set = |what, most| Ok::<_, io::Error>(setrlimit(what, most, most)?);
-    set(Resource::RLIMIT_AS, memory_bytes)?;
-    set(Resource::RLIMIT_CPU, cpu.as_secs().max(1))?;
+    set(Resource::RLIMIT_AS, memory_bytes.min(libc::RLIM_INFINITY as u64) as libc::rlim_t)?;
+    set(Resource::RLIMIT_CPU, cpu.as_secs().max(1) as libc::rlim_t)?;
     for what in [Resource::RLIMIT_NOFILE, Resource::RLIMIT_NPROC, Resource::RLIMIT_FSIZE, Resource::RLIMIT_CORE] {
         set(what, 0)?;
     }

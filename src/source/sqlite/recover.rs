@@ -44,9 +44,9 @@ pub(super) fn in_spool(source: &Sqlite, run: &Run, real: &Path) -> Result<Option
 
 /// Takes the lock that SQLite takes for reading, in SQLite's order: the pending byte, then the shared range.
 fn lock_shared(file: &File, wait: Duration, real: &Path, run: &Run) -> Result<()> {
-    const PENDING: i64 = 0x4000_0000;
-    const SHARED: (i64, i64) = (PENDING + 2, 510);
-    let lock = |class: i32, (start, len): (i64, i64)| {
+    const PENDING: libc::off_t = 0x4000_0000;
+    const SHARED: (libc::off_t, libc::off_t) = (PENDING + 2, 510);
+    let lock = |class: i32, (start, len): (libc::off_t, libc::off_t)| {
         // SAFETY: a flock of zeros is a valid one; what matters is set below.
         let mut range: libc::flock = unsafe { std::mem::zeroed() };
         range.l_type = i16::try_from(class).unwrap_or_default();

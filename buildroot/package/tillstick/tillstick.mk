@@ -1,0 +1,44 @@
+################################################################################
+#
+# tillstick
+#
+################################################################################
+
+TILLSTICK_VERSION = 0.1.0
+# Where `make dist` puts the release tarball; it ships VENDOR/, so that
+# nothing else is downloaded.
+TILLSTICK_SITE = $(BR2_EXTERNAL_TILLSTICK_PATH)/dist
+TILLSTICK_SITE_METHOD = file
+TILLSTICK_SOURCE = tillstick-$(TILLSTICK_VERSION).tar.gz
+TILLSTICK_LICENSE = MIT or Apache-2.0
+TILLSTICK_LICENSE_FILES = LICENSE-MIT LICENSE-APACHE
+TILLSTICK_DEPENDENCIES = host-pkgconf udev
+TILLSTICK_CARGO_BUILD_OPTS = --bin tillstick
+TILLSTICK_CARGO_INSTALL_OPTS = --bin tillstick
+
+define TILLSTICK_INSTALL_UDEV_RULES
+	$(INSTALL) -D -m 0644 $(@D)/udev-rules/70-tillstick.rules \
+		$(TARGET_DIR)/lib/udev/rules.d/70-tillstick.rules
+endef
+TILLSTICK_POST_INSTALL_TARGET_HOOKS += TILLSTICK_INSTALL_UDEV_RULES
+
+define TILLSTICK_INSTALL_INIT_SYSV
+	$(INSTALL) -D -m 0755 $(TILLSTICK_PKGDIR)/S60tillstick \
+		$(TARGET_DIR)/etc/init.d/S60tillstick
+endef
+
+define TILLSTICK_INSTALL_INIT_SYSTEMD
+	$(INSTALL) -D -m 0644 $(@D)/packaging/systemd/tillstick.service \
+		$(TARGET_DIR)/usr/lib/systemd/system/tillstick.service
+endef
+
+# Members of this group may talk to the agent.
+define TILLSTICK_USERS
+	- - tillstick -1 - - - - Tillstick
+endef
+
+define TILLSTICK_PERMISSIONS
+	/var/lib/tillstick d 0700 root root - - - - -
+endef
+
+$(eval $(cargo-package))
