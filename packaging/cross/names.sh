@@ -3,8 +3,9 @@
 case $1 in
   armv7-unknown-linux-gnueabihf) arch=armhf gnu=arm-linux-gnueabihf ;;
   aarch64-unknown-linux-gnu) arch=arm64 gnu=aarch64-linux-gnu ;;
+  x86_64-unknown-linux-gnu) arch=amd64 gnu=x86_64-linux-gnu ;;
   *)
-    echo "no cross build for $1: armv7-unknown-linux-gnueabihf, aarch64-unknown-linux-gnu or this machine's own target" >&2
+    echo "nothing is prepared for $1, only for armv7-unknown-linux-gnueabihf, aarch64-unknown-linux-gnu, x86_64-unknown-linux-gnu" >&2
     exit 2
     ;;
 esac

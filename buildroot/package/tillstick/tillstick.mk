@@ -5,11 +5,10 @@
 ################################################################################
 
 TILLSTICK_VERSION = 0.1.0
-# Where `make dist` puts the release tarball; it ships VENDOR/, so that
+# Where `make dist` puts the release tarball. It ships VENDOR/, so that
 # nothing else is downloaded.
 TILLSTICK_SITE = $(BR2_EXTERNAL_TILLSTICK_PATH)/dist
 TILLSTICK_SITE_METHOD = file
-TILLSTICK_SOURCE = tillstick-$(TILLSTICK_VERSION).tar.gz
 TILLSTICK_LICENSE = MIT or Apache-2.0
 TILLSTICK_LICENSE_FILES = LICENSE-MIT LICENSE-APACHE
 TILLSTICK_DEPENDENCIES = host-pkgconf udev
