@@ -5,9 +5,12 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILD := $(or $(CARGO_TARGET_DIR),target)
+# The machine that `cross`, `deb` and `tarball` build for, as Rust names it.
+TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 
-.PHONY: box test-box test-installed soak bench-box help setup demo test test-proofs fuzz lint test-all bench bench-latency build man completions card clean
+.PHONY: help setup demo test test-proofs fuzz lint test-all test-box test-installed test-packages test-buildroot box soak bench bench-latency bench-box
+.PHONY: build man completions card cross deb tarball dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -31,29 +34,29 @@ fuzz: setup ## libFuzzer on each target (FUZZ="probe load" chooses), for FUZZ_SE
 lint: ## formatting and clippy; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck tests/*.sh tests/box/*.sh tests/installed/*.sh examples/*.sh fuzz/*.sh .ci/run
+	shellcheck -x -P SCRIPTDIR tests/*.sh tests/*/*.sh examples/*.sh fuzz/*.sh packaging/*.sh packaging/cross/*.sh buildroot/board/*/*.sh .ci/run
 
 test-all: test lint demo test-proofs test-box ## all of it
 
 test-box: setup ## the box on a real kernel in an emulated machine: sticks are plugged in and pulled (ONLY=word for some, BOX_ACCEL=tcg without KVM)
-	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
+	@tests/box/prepare.sh $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
 	$(CARGO) test --locked --profile quick --test box -- $(ONLY)
 
 test-installed: setup ## the systemd unit on a machine that systemd has booted, with a stick in its port
-	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
+	@tests/box/prepare.sh $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
 	$(CARGO) build --profile quick --locked --bin tillstick
-	@tests/installed/run.sh $(TARGET)/quick/tillstick $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
+	@tests/installed/run.sh $(BUILD)/quick/tillstick $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
 
 box: setup ## the same machine for a person: type `plug stick1.img`
-	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
+	@tests/box/prepare.sh $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
 	$(CARGO) test --locked --profile quick --test box -- --interactive
 
 soak: setup ## the emulated box with pulls, kills and failures at random, until something does not hold (BOX_SEED=n for the same again)
-	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
+	@tests/box/prepare.sh $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
 	$(CARGO) test --locked --profile quick --test box -- --soak
 
 bench-box: setup ## figures of the whole box in the emulated machine; takes about five minutes
-	@tests/box/prepare.sh $(or $(BOX_CACHE),$(TARGET)/tmp/box-cache)
+	@tests/box/prepare.sh $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
 	$(CARGO) test --locked --profile quick --test box -- --bench
 
 bench: setup ## speed and memory side by side with what one would use instead; takes about ten minutes
@@ -69,20 +72,38 @@ build: ## the release binary
 	$(CARGO) build --release --locked --bin tillstick
 
 man: build ## the manual page, into target/
-	$(TARGET)/release/tillstick man > $(TARGET)/tillstick.1
+	$(BUILD)/release/tillstick man > $(BUILD)/tillstick.1
 
 completions: build ## bash, zsh and fish completions, into target/completions/
-	mkdir -p $(TARGET)/completions
-	$(TARGET)/release/tillstick completions bash > $(TARGET)/completions/tillstick.bash
-	$(TARGET)/release/tillstick completions zsh > $(TARGET)/completions/_tillstick
-	$(TARGET)/release/tillstick completions fish > $(TARGET)/completions/tillstick.fish
+	mkdir -p $(BUILD)/completions
+	$(BUILD)/release/tillstick completions bash > $(BUILD)/completions/tillstick.bash
+	$(BUILD)/release/tillstick completions zsh > $(BUILD)/completions/_tillstick
+	$(BUILD)/release/tillstick completions fish > $(BUILD)/completions/tillstick.fish
 
 card: ## the cards with the light's patterns, docs/card.*.svg and .pdf, from the same data that the box plays
 	@for p in librsvg2-bin fonts-dejavu-core; do dpkg-query -W $$p >/dev/null 2>&1 || apt-get install -y -qq --no-install-recommends $$p; done
 	$(CARGO) build --profile quick --locked --bin tillstick
 	@set -e; for l in de en es; do \
-	  $(TARGET)/quick/tillstick card --lang $$l -o docs/card.$$l.svg; \
+	  $(BUILD)/quick/tillstick card --lang $$l -o docs/card.$$l.svg; \
 	  SOURCE_DATE_EPOCH=0 rsvg-convert -f pdf -o docs/card.$$l.pdf docs/card.$$l.svg; done
+
+cross: setup ## the release binary for TARGET=armv7-unknown-linux-gnueabihf (or aarch64-..., x86_64-unknown-linux-gnu), in target/TARGET/release
+	@CARGO='$(CARGO)' packaging/cross/run.sh $(TARGET) build --release --locked --bin tillstick
+
+deb: cross build ## the Debian package for TARGET, in target/packages
+	@packaging/deb.sh $(TARGET) $(BUILD)/$(TARGET)/release/tillstick $(BUILD)/release/tillstick $(BUILD)/packages
+
+tarball: cross build ## the program for TARGET with what belongs to it, for systems without packages, in target/packages
+	@packaging/tarball.sh $(TARGET) $(BUILD)/$(TARGET)/release/tillstick $(BUILD)/release/tillstick $(BUILD)/packages
+
+dist: ## the source tarball with all crates, for Buildroot, in buildroot/dist
+	@packaging/dist.sh buildroot
+
+test-packages: setup ## packages for ARM and this machine: built, run under qemu-user, installed, upgraded and purged in a chroot
+	@CARGO='$(CARGO)' tests/packages/run.sh $(BUILD)
+
+test-buildroot: ## the Buildroot tree against the Buildroot 2026.02 that BUILDROOT names
+	@tests/buildroot/check.sh $(BUILD)/tmp/buildroot
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -12,7 +12,7 @@ program=$(realpath "$2")
 native=$(realpath "$3")
 mkdir -p "$4"
 out=$(cd "$4" && pwd)
-# shellcheck source=packaging/cross/names.sh
+# shellcheck source=cross/names.sh
 . "$here/cross/names.sh" "$target"
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -25,7 +25,7 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml" | head -1)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 stage=$scratch/tillstick-$version
-mkdir -p "$stage/completions"
+mkdir -p "$stage"
 cp -r "$here/debian" "$stage/debian"
 cp "$here/systemd/tillstick.service" "$stage/debian/tillstick.service"
 cp "$here/systemd/tillstick.sysusers" "$stage/debian/tillstick.sysusers"
@@ -34,13 +34,7 @@ mkdir "$stage/docs"
 cp "$top/README.md" "$stage/"
 cp "$top"/docs/*.md "$stage/docs/"
 "${gnu}-strip" -o "$stage/tillstick" "$program" 2>/dev/null || cp "$program" "$stage/tillstick"
-"$native" man >"$stage/tillstick.1"
-"$native" completions bash >"$stage/completions/tillstick.bash"
-"$native" completions zsh >"$stage/completions/_tillstick"
-"$native" completions fish >"$stage/completions/tillstick.fish"
-"$native" config example >"$stage/tillstick.toml"
-"$here/crates.py" sbom "$target" >"$stage/tillstick.cdx.json"
-"$here/crates.py" licences "$target" >"$stage/LICENSES.txt"
+"$here/pages.sh" "$target" "$native" "$stage"
 # The date of the commit, so that the same commit gives the same package.
 SOURCE_DATE_EPOCH=$(git -C "$top" log -1 --format=%ct)
 export SOURCE_DATE_EPOCH

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 target=$1
 mkdir -p "$2"
 cache=$(cd "$2" && pwd)
-# shellcheck source=packaging/cross/names.sh
+# shellcheck source=names.sh
 . "$here/names.sh" "$target"
 
 has_target() { [ -n "$(find "$(rustc --print sysroot)/lib/rustlib/$target/lib" -name 'libstd-*' 2>/dev/null)" ]; }
@@ -19,7 +19,7 @@ rust=$cache/rust
 if [ ! -e "$rust/unpacked" ]; then
   rm -rf "$rust"
   mkdir -p "$rust/debs"
-  # shellcheck source=packaging/cross/apt.sh
+  # shellcheck source=apt.sh
   . "$here/apt.sh" "$cache"
   version=$(apt-cache "${apt[@]}" madison rustc-web | awk -F'|' '{ gsub(/ /, "", $2); print $2 }' | sort -V | tail -1)
   upstream=${version%%+*}

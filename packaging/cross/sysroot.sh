@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 target=$1
 mkdir -p "$2"
 cache=$(cd "$2" && pwd)
-# shellcheck source=packaging/cross/names.sh
+# shellcheck source=names.sh
 . "$here/names.sh" "$target"
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -22,7 +22,7 @@ sysroot=$cache/sysroot/$arch
 if [ ! -e "$sysroot/unpacked" ]; then
   rm -rf "$sysroot"
   mkdir -p "$sysroot/debs"
-  # shellcheck source=packaging/cross/apt.sh
+  # shellcheck source=apt.sh
   . "$here/apt.sh" "$cache"
   (cd "$sysroot/debs" && apt-get "${apt[@]}" download {libudev-dev,libudev1,libcap2}:"$arch" >&2)
   for deb in "$sysroot"/debs/*.deb; do dpkg -x "$deb" "$sysroot"; done
