@@ -13,17 +13,19 @@ dpkg-query -W mmdebstrap >/dev/null 2>&1 || {
 }
 base=$cache/chroot-amd64.tar
 if [ ! -e "$base" ]; then
-  as_root mmdebstrap --quiet --variant=minbase --architectures=amd64 --include=systemd,libudev1 bookworm "$base.part"
-  as_root mv "$base.part" "$base"
+  as_root mmdebstrap --quiet --variant=minbase --architectures=amd64 --include=systemd,libudev1 bookworm "${base%.tar}.part.tar"
+  as_root mv "${base%.tar}.part.tar" "$base"
 fi
 
 root=$(mktemp -d)
 trap 'as_root rm -rf "$root"' EXIT
 as_root tar -xf "$base" -C "$root" --exclude='./dev/*'
+as_root mknod -m 666 "$root/dev/null" c 1 3
 inside() { as_root chroot "$root" env PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
 must() { "$@" || { echo "not so: $*" >&2; exit 1; }; }
-there() { must test -e "$root$1"; }
-gone() { must test ! -e "$root$1"; }
+# A link in there may lead to what is only there for the chroot.
+there() { must test -e "$root$1" -o -L "$root$1"; }
+gone() { must test ! -e "$root$1" -a ! -L "$root$1"; }
 before=$(cd "$root" && as_root find . -xdev -not -path './proc/*' -not -path './var/log/*' -not -path './var/lib/dpkg/*' -not -path './var/cache/*' | sort)
 
 # A package of an earlier version, for the upgrade: the same with another number.
@@ -48,7 +50,7 @@ as_root mkdir -p "$root/var/lib/tillstick/backups"
 inside dpkg -i /packages/this.deb >/dev/null
 must grep -q 'TILLSTICK_ARGS=-v' "$root/etc/default/tillstick"
 there /etc/tillstick/tillstick.toml
-must inside dpkg -V tillstick
+must inside dpkg -V tillstick >/dev/null
 inside dpkg --remove tillstick >/dev/null
 gone /usr/bin/tillstick
 there /etc/tillstick/tillstick.toml
