@@ -19,6 +19,7 @@ use super::note;
 use super::overlay::{Order, Overlay};
 use super::shared::{Handle, SharedOverlay};
 use super::stamp::Stamp;
+use super::torn::{self, Cure};
 use super::walker::{self, ATTR_AT, Found, HIDDEN};
 use crate::error::{Context, Error, Kind, Result};
 
@@ -45,6 +46,16 @@ pub fn open_medium(mut medium: Box<dyn Medium>, size: u64, writable: bool) -> Re
     let fat = FileSystem::new(handle, FsOptions::new().time_provider(&Stamp))
         .context(|| "cannot use the file system".to_owned())?;
     Ok(Box::new(Image { fat, overlay, unit, writable }))
+}
+
+/// What is ours on a mounted stick and leads to clusters that are not its own: Linux would make the stick read-only when it
+/// met it. Empty when all is well.
+pub fn torn(volume: &Volume) -> Result<Vec<String>> {
+    let mut medium = FileMedium::beside(volume)?;
+    let mut boot = [0; 512];
+    medium.read_at(0, &mut boot).context(|| "cannot read the boot sector".to_owned())?;
+    let mut overlay = Overlay::new(Box::new(medium), Geometry::parse(&boot, volume.size)?)?;
+    torn::all(&mut overlay).context(|| format!("cannot look through the folders in {:?}", volume.path))
 }
 
 struct Image {
@@ -127,8 +138,32 @@ impl Image {
         overlay.commit(Order::Adding(&[sector]))
     }
 
+    /// Has every folder of ours a cluster of its own. What is dropped frees nothing: its cluster is another's, or free.
+    fn mend(&self) -> io::Result<Vec<String>> {
+        let mut done = Vec::new();
+        if std::mem::replace(&mut self.overlay.lock().mended, true) {
+            return Ok(done);
+        }
+        let torn = torn::folders(&mut self.overlay.lock())?;
+        for (path, found, cure) in torn {
+            let counts_first: Vec<u64> = self.sectors(&found).into_iter().rev().collect();
+            let mut overlay = self.overlay.lock();
+            if cure == Cure::Take {
+                overlay.take_one(found.start)?;
+                overlay.commit(Order::Adding(&[]))?;
+                done.push(format!("took the cluster of the folder {path:?}, which was cut short, again"));
+            } else {
+                delete_slots(&mut overlay, &found)?;
+                overlay.commit(Order::Removing(&counts_first))?;
+                done.push(format!("took away the folder {path:?}, which was cut short"));
+            }
+        }
+        Ok(done)
+    }
+
     /// Makes a hidden entry with a chain for `size` bytes.
     fn allocate(&self, path: &str, size: u64) -> io::Result<Found> {
+        self.mend()?;
         self.must_be_new(path)?;
         let free = self.overlay.lock().free_clusters()? * self.unit;
         if size > free {
@@ -315,10 +350,9 @@ impl StickFs for Image {
         self.change(
             || format!("cannot make the folder {path:?} on the stick"),
             || {
+                self.mend()?;
                 match self.find(path)? {
-                    Some(found) if found.is_dir() && is_sound(&mut self.overlay.lock(), &found)? => return Ok(()),
-                    // It has no cluster, or one that is free: the next file's content would begin in it.
-                    Some(found) if found.is_dir() => self.remove_entry(path, false)?,
+                    Some(found) if found.is_dir() => return Ok(()),
                     Some(_) => return Err(io::ErrorKind::AlreadyExists.into()),
                     None => {}
                 }
@@ -334,6 +368,10 @@ impl StickFs for Image {
                 self.overlay.lock().commit(Order::Adding(&sectors))
             },
         )
+    }
+
+    fn mend_folders(&mut self) -> Result<Vec<String>> {
+        self.change(|| "cannot mend the folders that an interrupted run left".to_owned(), || self.mend())
     }
 
     fn begin_note(&mut self, path: &str) -> Result<()> {

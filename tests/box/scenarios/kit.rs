@@ -32,7 +32,15 @@ pub fn agent(machine: &mut Machine, rest: &str) -> Job {
 #[track_caller]
 pub fn start(machine: &mut Machine) -> Job {
     let job = machine.start_tillstick("agent -v");
-    until(machine, |status| status.get("agent").is_some());
+    let end = Instant::now() + PATIENCE;
+    while status(machine).get("agent").is_none() {
+        let lives = machine.guest().run(&format!("kill -0 {}", job.pid)).code == 0;
+        if !lives || Instant::now() > end {
+            machine.guest().must(&format!("kill -KILL {} 2>/dev/null; true", job.pid));
+            panic!("the agent does not answer: {}", machine.guest().join(job).err);
+        }
+        thread::sleep(4 * LOOKED_EVERY);
+    }
     job
 }
 
