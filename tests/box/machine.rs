@@ -106,7 +106,7 @@ const CLEAN: &str = "kill -9 $(jobs -p) 2>/dev/null; killall -q -9 tillstick; wa
     g=/sys/kernel/config/usb_gadget/port; if [ -d $g ]; then echo > $g/UDC; rm -f $g/configs/c.1/mass_storage.0; \
     rmdir $g/configs/c.1 $g/functions/mass_storage.0 $g/strings/0x409 $g; fi; \
     for at in $(awk '$1 ~ /^.dev.sd/ { print $2 }' /proc/mounts); do umount -l $at; done; \
-    while ls /sys/block | grep -q ^sd; do sleep 0.1; done; \
+    losetup -d /dev/loop0 2>/dev/null; while ls /sys/block | grep -q ^sd; do sleep 0.1; done; \
     rm -rf /tmp/* /var/lib/tillstick /var/backups /srv /etc/tillstick /run/tillstick /media/* /mnt/*; \
     for light in /sys/class/leds/*; do echo none > $light/trigger; echo 0 > $light/brightness; done; \
     cp -a /payload/. / && udevadm settle";

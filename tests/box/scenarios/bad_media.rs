@@ -2,7 +2,7 @@
 
 use super::kit::{BY_HAND, agent, stop, until_sticks_are};
 use super::scenarios;
-use crate::machine::{DUMP, LARGE_RECEIPTS, LARGE_TILL, Machine, RECEIPTS};
+use crate::machine::{DUMP, Machine, RECEIPTS, TINY_RECEIPTS, TINY_TILL};
 use crate::medium::Behaviour;
 use crate::stick::{MIB, Stick};
 
@@ -47,7 +47,7 @@ impl Way {
     }
 }
 
-/// A stick with the backup of the small till; the next one is of the large till.
+/// A stick with the backup of the small till; the next one is of the tiny till.
 fn with_a_backup(machine: &mut Machine, way: Way) -> Stick {
     let stick = machine.sold_stick("stick1");
     let name = way.open(machine, &stick);
@@ -55,7 +55,7 @@ fn with_a_backup(machine: &mut Machine, way: Way) -> Stick {
     way.close(machine);
     machine.pull(&stick);
     stick.has_a_good_backup(DUMP, RECEIPTS);
-    machine.guest().must(LARGE_TILL);
+    machine.guest().must(TINY_TILL);
     stick
 }
 
@@ -78,7 +78,7 @@ fn pull_in_mid_write(machine: &mut Machine, way: Way) {
     machine.tillstick(&format!("backup --stick {name}")).exits(0);
     way.close(machine);
     machine.pull(&stick);
-    stick.survives_a_check(DUMP, LARGE_RECEIPTS);
+    stick.survives_a_check(DUMP, TINY_RECEIPTS);
 }
 
 fn a_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next(machine: &mut Machine) {
@@ -108,7 +108,7 @@ fn fail(machine: &mut Machine, way: Way, errno: i32) {
     machine.tillstick(&format!("backup --stick {name}")).exits(0);
     way.close(machine);
     machine.pull(&stick);
-    stick.survives_a_check(DUMP, LARGE_RECEIPTS);
+    stick.survives_a_check(DUMP, TINY_RECEIPTS);
 }
 
 /// What Linux would stumble over is told before it does, with the way out; and that way works.
@@ -147,14 +147,14 @@ fn what_a_failing_stick_left_is_mended_by_the_agent_although_an_automounter_has_
     });
     assert!(refused, "at none of the moments anything was left in pieces");
     Way::Folder.open(machine, &stick);
-    let agent = agent(machine, &format!("{BY_HAND}[sticks]\naccept = \"any\"\n"));
+    let agent = agent(machine, &format!("{BY_HAND}[sticks]\\naccept = \\\"any\\\"\\n"));
     until_sticks_are(machine, &["safe"]);
     assert!(!machine.guest().must("cat /proc/mounts").contains("/media/usb0"), "it may be pulled");
     machine.pull(&stick);
     let log = stop(machine, agent);
     assert!(log.contains("in pieces"), "{log}");
-    stick.has_a_good_backup(DUMP, LARGE_RECEIPTS);
-    stick.survives_a_check(DUMP, LARGE_RECEIPTS);
+    stick.has_a_good_backup(DUMP, TINY_RECEIPTS);
+    stick.survives_a_check(DUMP, TINY_RECEIPTS);
 }
 
 fn a_stick_whose_writes_fail_is_never_called_safe(machine: &mut Machine) {

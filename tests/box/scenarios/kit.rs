@@ -16,6 +16,9 @@ const STEADY_SECONDS: f64 = 0.7;
 const ASKED_EVERY: Duration = Duration::from_millis(1500);
 const LOOKED_EVERY: Duration = Duration::from_millis(50);
 
+/// Where the agent listens.
+const SOCKET: &str = "/run/tillstick/agent.sock";
+
 /// No backup is made by itself.
 pub const BY_HAND: &str = "[schedule]\\nenabled = false\\n";
 
@@ -31,15 +34,11 @@ pub fn agent(machine: &mut Machine, rest: &str) -> Job {
 
 #[track_caller]
 pub fn start(machine: &mut Machine) -> Job {
+    machine.guest().must(&format!("rm -f {SOCKET}"));
     let job = machine.start_tillstick("agent -v");
-    let end = Instant::now() + PATIENCE;
-    while status(machine).get("agent").is_none() {
-        let lives = machine.guest().run(&format!("kill -0 {}", job.pid)).code == 0;
-        if !lives || Instant::now() > end {
-            machine.guest().must(&format!("kill -KILL {} 2>/dev/null; true", job.pid));
-            panic!("the agent does not answer: {}", machine.guest().join(job).err);
-        }
-        thread::sleep(4 * LOOKED_EVERY);
+    let came = format!("while [ ! -S {SOCKET} ] && kill -0 {}; do usleep 50000; done; test -S {SOCKET}", job.pid);
+    if machine.guest().run(&came).code != 0 {
+        panic!("the agent did not start: {}", machine.guest().join(job).err);
     }
     job
 }
