@@ -157,14 +157,14 @@ fn a_folder_that_a_pull_left_in_a_free_cluster_takes_it_again() {
     bytes[torn.sector * 512 + 64..][..11].copy_from_slice(b"PICTURE TXT");
     fs::write(&image, bytes).unwrap();
     let volume = torn.stick.volume().unwrap().clone();
-    assert_eq!(tillstick::stick::image::torn(&volume).unwrap(), ["TILLSTICK/kasse-1/backups"]);
+    assert_eq!(tillstick::stick::torn::on(&volume).unwrap(), ["TILLSTICK/kasse-1/backups"]);
     let stick = torn.stick;
     let mut fs = stick.open();
     assert_eq!(fs.mend_folders().unwrap().len(), 1);
     fs.sync().unwrap();
     drop(fs);
     stick.holds("TILLSTICK/kasse-1/backups/picture.txt", b"");
-    assert!(tillstick::stick::image::torn(&volume).unwrap().is_empty());
+    assert!(tillstick::stick::torn::on(&volume).unwrap().is_empty());
     stick.publish(&Backup::new("kasse-1", 2, &[(KASSE, 6_000)]), &PublishRules::default()).unwrap();
     stick.is_clean();
 }
@@ -176,7 +176,7 @@ fn a_folder_whose_cluster_somebodys_file_took_is_taken_away_and_the_file_stays()
     let picture = vec![0x55; 512 * 40];
     torn.stick.put("picture.jpg", &picture);
     assert_eq!(torn.stick.bytes()[torn.sector * 512..][..512], picture[..512], "it took that very cluster");
-    assert_eq!(tillstick::stick::image::torn(torn.stick.volume().unwrap()).unwrap(), ["TILLSTICK/kasse-1/backups"]);
+    assert_eq!(tillstick::stick::torn::on(torn.stick.volume().unwrap()).unwrap(), ["TILLSTICK/kasse-1/backups"]);
     let next = Backup::new("kasse-1", 2, &[(KASSE, 6_000)]);
     torn.stick.publish(&next, &PublishRules::default()).unwrap();
     torn.stick.holds("picture.jpg", &picture);

@@ -178,7 +178,7 @@ impl Judged {
         // Who may not read the device must do without.
         let look = |volume: Volume| {
             stick::folder::bring_out(path)?;
-            stick::image::torn(&volume)
+            stick::torn::on(&volume)
         };
         self.inspection.volume(index).and_then(|volume| look(volume).ok()).unwrap_or_default()
     }

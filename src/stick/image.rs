@@ -19,7 +19,7 @@ use super::note;
 use super::overlay::{Order, Overlay};
 use super::shared::{Handle, SharedOverlay};
 use super::stamp::Stamp;
-use super::torn::{self, Cure};
+use super::torn;
 use super::walker::{self, ATTR_AT, Found, HIDDEN};
 use crate::error::{Context, Error, Kind, Result};
 
@@ -46,16 +46,6 @@ pub fn open_medium(mut medium: Box<dyn Medium>, size: u64, writable: bool) -> Re
     let fat = FileSystem::new(handle, FsOptions::new().time_provider(&Stamp))
         .context(|| "cannot use the file system".to_owned())?;
     Ok(Box::new(Image { fat, overlay, unit, writable }))
-}
-
-/// What is ours on a mounted stick and leads to clusters that are not its own: Linux would make the stick read-only when it
-/// met it. Empty when all is well.
-pub fn torn(volume: &Volume) -> Result<Vec<String>> {
-    let mut medium = FileMedium::beside(volume)?;
-    let mut boot = [0; 512];
-    medium.read_at(0, &mut boot).context(|| "cannot read the boot sector".to_owned())?;
-    let mut overlay = Overlay::new(Box::new(medium), Geometry::parse(&boot, volume.size)?)?;
-    torn::all(&mut overlay).context(|| format!("cannot look through the folders in {:?}", volume.path))
 }
 
 struct Image {
@@ -108,9 +98,7 @@ impl Image {
     /// The sectors of an entry, the one that counts last.
     fn sectors(&self, found: &Found) -> Vec<u64> {
         let overlay = self.overlay.lock();
-        let mut sectors: Vec<u64> = found.slots.iter().map(|slot| overlay.geometry.sector_of(*slot)).collect();
-        sectors.dedup();
-        sectors
+        found.sectors(&overlay.geometry)
     }
 
     /// Runs a change; what it left waiting is dropped when it fails, so that nothing half-done goes out later.
@@ -138,27 +126,8 @@ impl Image {
         overlay.commit(Order::Adding(&[sector]))
     }
 
-    /// Has every folder of ours a cluster of its own. What is dropped frees nothing: its cluster is another's, or free.
     fn mend(&self) -> io::Result<Vec<String>> {
-        let mut done = Vec::new();
-        if std::mem::replace(&mut self.overlay.lock().mended, true) {
-            return Ok(done);
-        }
-        let torn = torn::folders(&mut self.overlay.lock())?;
-        for (path, found, cure) in torn {
-            let counts_first: Vec<u64> = self.sectors(&found).into_iter().rev().collect();
-            let mut overlay = self.overlay.lock();
-            if cure == Cure::Take {
-                overlay.take_one(found.start)?;
-                overlay.commit(Order::Adding(&[]))?;
-                done.push(format!("took the cluster of the folder {path:?}, which was cut short, again"));
-            } else {
-                delete_slots(&mut overlay, &found)?;
-                overlay.commit(Order::Removing(&counts_first))?;
-                done.push(format!("took away the folder {path:?}, which was cut short"));
-            }
-        }
-        Ok(done)
+        torn::mend(&mut self.overlay.lock())
     }
 
     /// Makes a hidden entry with a chain for `size` bytes.
@@ -257,7 +226,7 @@ impl Image {
     }
 }
 
-fn delete_slots(overlay: &mut Overlay, found: &Found) -> io::Result<()> {
+pub(super) fn delete_slots(overlay: &mut Overlay, found: &Found) -> io::Result<()> {
     found.slots.iter().try_for_each(|slot| overlay.patch(*slot, &[DELETED]))
 }
 

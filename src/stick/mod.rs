@@ -27,7 +27,7 @@ mod stamp;
 pub mod sums;
 mod system;
 pub mod token;
-mod torn;
+pub mod torn;
 mod walker;
 pub mod watch;
 

@@ -4,10 +4,15 @@
 use std::collections::HashMap;
 use std::io;
 
+use super::Volume;
+use super::geometry::Geometry;
+use super::image::delete_slots;
 use super::layout;
-use super::overlay::Overlay;
+use super::medium::{FileMedium, Medium};
+use super::overlay::{Order, Overlay};
 use super::repair::{depth, is_our_name};
 use super::walker::{self, Found, SLOT};
+use crate::error::{Context, Result};
 
 /// The first slot of every folder but the root.
 const DOT: &[u8; 11] = b".          ";
@@ -16,26 +21,51 @@ const DEPTH: usize = 4;
 
 /// What is to be done about a torn folder.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cure {
+enum Cure {
     /// Its cluster is free and still holds the folder: it is taken again.
     Take,
     /// It has no cluster of its own: its name goes.
     Drop,
 }
 
-/// Our folders that are torn; what lies in them is not looked at.
-pub(super) fn folders(overlay: &mut Overlay) -> io::Result<Vec<(String, Found, Cure)>> {
-    let mut torn = Vec::new();
+/// What is ours on a mounted stick and leads to clusters that are not its own. Empty when all is well.
+pub fn on(volume: &Volume) -> Result<Vec<String>> {
+    let mut medium = FileMedium::beside(volume)?;
+    let mut boot = [0; 512];
+    medium.read_at(0, &mut boot).context(|| "cannot read the boot sector".to_owned())?;
+    let mut overlay = Overlay::new(Box::new(medium), Geometry::parse(&boot, volume.size)?)?;
+    all(&mut overlay).context(|| format!("cannot look through the folders in {:?}", volume.path))
+}
+
+/// Has every folder of ours a cluster of its own; tells what was done, a line each. What is dropped frees nothing: its cluster is
+/// another's, or free.
+pub(super) fn mend(overlay: &mut Overlay) -> io::Result<Vec<String>> {
+    let (mut torn, mut done) = (Vec::new(), Vec::new());
+    if std::mem::replace(&mut overlay.mended, true) {
+        return Ok(done);
+    }
     each(overlay, |_, path, found, cure| {
         torn.extend(cure.map(|cure| (path.to_owned(), found.clone(), cure)));
         Ok(())
     })?;
-    Ok(torn)
+    for (path, found, cure) in torn {
+        if cure == Cure::Take {
+            overlay.take_one(found.start)?;
+            overlay.commit(Order::Adding(&[]))?;
+            done.push(format!("took the cluster of the folder {path:?}, which was cut short, again"));
+        } else {
+            let counts_first: Vec<u64> = found.sectors(&overlay.geometry).into_iter().rev().collect();
+            delete_slots(overlay, &found)?;
+            overlay.commit(Order::Removing(&counts_first))?;
+            done.push(format!("took away the folder {path:?}, which was cut short"));
+        }
+    }
+    Ok(done)
 }
 
 /// The paths of all that is ours and torn: folders, files whose chain leads nowhere or ends too early, and names that share
 /// their content.
-pub(super) fn all(overlay: &mut Overlay) -> io::Result<Vec<String>> {
+fn all(overlay: &mut Overlay) -> io::Result<Vec<String>> {
     let (mut torn, mut starts) = (Vec::new(), HashMap::new());
     each(overlay, |overlay, path, found, cure| {
         let shared = found.start != 0 && starts.insert(found.start, ()).is_some();

@@ -261,6 +261,11 @@ impl Machine {
         self.ports.iter_mut().filter(|port| port.as_deref() == Some(name)).for_each(|port| *port = None);
     }
 
+    /// Presses a key of the keyboard, by qemu's name of it.
+    pub fn press(&mut self, key: &str) {
+        self.qemu.qmp.run("send-key", json!({ "keys": [{ "type": "qcode", "data": key }] }));
+    }
+
     /// Runs the program as a person on the box would.
     #[track_caller]
     pub fn tillstick(&mut self, args: &str) -> Ran {

@@ -55,6 +55,11 @@ impl Stick {
         self
     }
 
+    /// The same, whose file system begins here.
+    pub fn begins_at(self, offset: u64) -> Self {
+        Self { offset, ..self }
+    }
+
     /// Puts this many bytes of nothing before all that it holds.
     pub fn shift(&self, nothing: u64) {
         let bytes = fs::read(&self.image).unwrap();

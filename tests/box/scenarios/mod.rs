@@ -4,6 +4,7 @@
 mod agent;
 mod bad_media;
 pub mod bench;
+mod buttons;
 mod failing;
 mod identify;
 mod kernel_writes;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<&'static Scenario> {
         agent::ALL,
         failing::ALL,
         rules::ALL,
+        buttons::ALL,
         identify::ALL,
         slow::ALL,
         bad_media::ALL,
