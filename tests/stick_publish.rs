@@ -1,9 +1,9 @@
 //! What lies on a stick after publishing, seen with other people's tools: mtools, fsck.fat and sha256sum.
+#![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 mod stick_kit;
 
 use std::fs;
-use std::io::Write;
 
 use stick_kit::*;
 use tillstick::error::Kind;
@@ -91,39 +91,97 @@ fn the_newest_is_on_top_and_as_many_are_kept_as_was_asked_for() {
     }
 }
 
+/// A stick on which the folder of the earlier backups was just made, as the kernel leaves it when it is pulled before the table is
+/// written: the folder's cluster is free. With its sector, which holds the folder still or, like the table, what was there before.
+struct Torn {
+    stick: Stick,
+    sector: usize,
+}
+
+impl Torn {
+    fn new(still_holds_it: bool) -> Self {
+        let stick = Stick::superfloppy();
+        stick.publish(&Backup::new("kasse-1", 1, &[(KASSE, 5_000)]), &PublishRules::default()).unwrap();
+        let before = stick.bytes();
+        let mut fs = stick.open();
+        fs.make_dir("TILLSTICK/kasse-1/backups").unwrap();
+        fs.sync().unwrap();
+        drop(fs);
+        let number = |at: usize| u16::from_le_bytes(before[at..at + 2].try_into().unwrap()) as usize;
+        let (table, data) = (number(14), number(14) + number(36) * 2);
+        let mut torn = stick.bytes();
+        let changed = |sector: &usize| before[sector * 512..][..512] != torn[sector * 512..][..512];
+        let of_table: Vec<usize> = (table..data).filter(changed).collect();
+        let is_folder = |bytes: &[u8], sector: usize| bytes[sector * 512..].starts_with(b".          ");
+        let folder: Vec<usize> = (data..before.len() / 512)
+            .filter(|sector| is_folder(&torn, *sector) && !is_folder(&before, *sector))
+            .collect();
+        assert_eq!((of_table.len(), folder.len()), (2, 1), "both tables, and the folder");
+        for sector in of_table {
+            torn[sector * 512..][..512].copy_from_slice(&before[sector * 512..][..512]);
+        }
+        if !still_holds_it {
+            torn[folder[0] * 512..][..512].fill(0);
+        }
+        fs::write(&stick.volume().unwrap().path, torn).unwrap();
+        Self { stick, sector: folder[0] }
+    }
+
+    /// The next backup comes right, and two backups are whole.
+    fn takes_the_next(self) {
+        let next = Backup::new("kasse-1", 2, &[(KASSE, 6_000)]);
+        let published = self.stick.publish(&next, &PublishRules::default()).unwrap();
+        assert!(published.repaired.iter().any(|line| line.contains("backups")), "{published:?}");
+        self.stick.holds(KASSE, &next.content(KASSE));
+        self.stick.is_clean();
+        let mut fs = self.stick.open();
+        let all = stored(&mut *fs).unwrap();
+        assert_eq!(all.len(), 2);
+        all.iter().for_each(|held| verify(&mut *fs, held, &quiet()).unwrap());
+    }
+}
+
 #[test]
 fn a_folder_whose_cluster_a_pull_left_free_is_made_anew_and_shares_it_with_nothing() {
-    // The kernel writes a new folder's entry, its cluster and the table in any order.
-    let stick = Stick::superfloppy();
-    stick.publish(&Backup::new("kasse-1", 1, &[(KASSE, 5_000)]), &PublishRules::default()).unwrap();
-    let before = stick.bytes();
+    Torn::new(false).takes_the_next();
+}
+
+#[test]
+fn a_folder_that_a_pull_left_in_a_free_cluster_takes_it_again() {
+    let torn = Torn::new(true);
+    // With a file in it, which its cluster alone leads to.
+    let image = torn.stick.volume().unwrap().path.clone();
+    let mut bytes = fs::read(&image).unwrap();
+    let empty = bytes[torn.sector * 512..][..64].to_vec();
+    assert_eq!(&empty[32..43], b"..         ");
+    bytes[torn.sector * 512 + 64..][..11].copy_from_slice(b"PICTURE TXT");
+    fs::write(&image, bytes).unwrap();
+    let volume = torn.stick.volume().unwrap().clone();
+    assert_eq!(tillstick::stick::torn::on(&volume).unwrap(), ["TILLSTICK/kasse-1/backups"]);
+    let stick = torn.stick;
     let mut fs = stick.open();
-    fs.make_dir("TILLSTICK/kasse-1/backups").unwrap();
+    assert_eq!(fs.mend_folders().unwrap().len(), 1);
     fs.sync().unwrap();
     drop(fs);
-    let number = |at: usize| u16::from_le_bytes(before[at..at + 2].try_into().unwrap()) as usize;
-    let (table, data) = (number(14) * 512, number(14) * 512 + number(36) * 2 * 512);
-    let mut torn = stick.bytes();
-    let changed = |sector: &usize| before[sector * 512..][..512] != torn[sector * 512..][..512];
-    let of_table: Vec<usize> = (table / 512..data / 512).filter(changed).collect();
-    let is_folder = |bytes: &[u8], sector: usize| bytes[sector * 512..].starts_with(b".          ");
-    let folder: Vec<usize> = (data / 512..before.len() / 512)
-        .filter(|sector| is_folder(&torn, *sector) && !is_folder(&before, *sector))
-        .collect();
-    assert_eq!((of_table.len(), folder.len()), (2, 1), "both tables, and the folder");
-    for sector in of_table {
-        torn[sector * 512..][..512].copy_from_slice(&before[sector * 512..][..512]);
-    }
-    torn[folder[0] * 512..][..512].fill(0);
-    fs::write(&stick.volume().unwrap().path, torn).unwrap();
-    let mut fs = stick.open();
-    fs.make_dir("TILLSTICK/kasse-1/backups").unwrap();
-    fs.make_dir("TILLSTICK/kasse-1/backups/one").unwrap();
-    fs.create_hidden("TILLSTICK/kasse-1/backups/one/file", 700).unwrap().write_all(&[7; 700]).unwrap();
-    fs.sync().unwrap();
-    drop(fs);
-    stick.holds("TILLSTICK/kasse-1/backups/one/file", &[7; 700]);
+    stick.holds("TILLSTICK/kasse-1/backups/picture.txt", b"");
+    assert!(tillstick::stick::torn::on(&volume).unwrap().is_empty());
+    stick.publish(&Backup::new("kasse-1", 2, &[(KASSE, 6_000)]), &PublishRules::default()).unwrap();
     stick.is_clean();
+}
+
+#[test]
+fn a_folder_whose_cluster_somebodys_file_took_is_taken_away_and_the_file_stays() {
+    let torn = Torn::new(false);
+    // A PC sees a free cluster and gives it to its own file; that is the first one that is free.
+    let picture = vec![0x55; 512 * 40];
+    torn.stick.put("picture.jpg", &picture);
+    assert_eq!(torn.stick.bytes()[torn.sector * 512..][..512], picture[..512], "it took that very cluster");
+    assert_eq!(tillstick::stick::torn::on(torn.stick.volume().unwrap()).unwrap(), ["TILLSTICK/kasse-1/backups"]);
+    let next = Backup::new("kasse-1", 2, &[(KASSE, 6_000)]);
+    torn.stick.publish(&next, &PublishRules::default()).unwrap();
+    torn.stick.holds("picture.jpg", &picture);
+    torn.stick.holds(KASSE, &next.content(KASSE));
+    torn.stick.is_clean();
 }
 
 #[test]

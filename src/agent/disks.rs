@@ -6,12 +6,17 @@ use std::time::{Duration, Instant};
 use super::Agent;
 use super::plugs::{self, Plug, State};
 use super::post::Message;
+use crate::error::{Error, Kind};
 use crate::job::plugged::{self, Looked};
 use crate::stick::mount as shown;
 use crate::stick::watch::{self, Disk, changes};
 
 /// The least time between two looks at what is plugged in: a storm of events costs no more than this.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often a disk is looked at again that could not be read: it may have needed a moment, and a box that has just started
+/// or has much to do may have been too slow.
+const LOOKED_AGAIN: usize = 2;
 
 impl Agent {
     /// Looks at what is plugged in, now or, when the last look was a moment ago, soon.
@@ -53,8 +58,13 @@ impl Agent {
     pub(super) fn look_at(&self, key: String, disk: Disk, asked: bool) {
         let site = self.site.clone();
         let started = self.post.spawn("look", move |_| {
-            let looked = plugged::look(&site, &disk.node, asked).map_err(|error| error.report());
-            Message::Looked(key, looked)
+            let look = || plugged::look(&site, &disk.node, asked);
+            let again = |error: Error| match error.kind() {
+                Kind::Io => look(),
+                _ => Err(error),
+            };
+            let looked = (0..LOOKED_AGAIN).fold(look(), |looked, _| looked.or_else(again));
+            Message::Looked(key, looked.map_err(|error| error.report()))
         });
         if let Err(error) = started {
             log::error!("{}", error.report());

@@ -13,6 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::error::{Context, Error, Kind, Result};
 
@@ -39,8 +41,8 @@ pub fn ask(program: &Path, args: &[String], file: &File, time: Duration, answer_
         Some(mut pipe) => hear(&mut pipe, until, answer_max),
         None => Err(io::Error::from(ErrorKind::BrokenPipe)),
     };
-    // Whatever it still does is of no use to anybody.
-    let _ = child.kill();
+    // Whatever it still does is of no use to anybody, nor is what it has started.
+    let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
     let ended = end(child);
     match answer {
         Ok(answer) if !answer.is_empty() => Ok(answer),
@@ -97,7 +99,7 @@ fn how(ended: Option<ExitStatus>) -> String {
     match ended.map(|status| (status.code(), status.signal())) {
         Some((Some(code), _)) => format!("ended with exit code {code} and said nothing"),
         Some((_, Some(signal))) => {
-            let name = nix::sys::signal::Signal::try_from(signal).map_or("a signal", |signal| signal.as_str());
+            let name = Signal::try_from(signal).map_or("a signal", |signal| signal.as_str());
             format!("was ended by {name} ({signal})")
         }
         _ => "said nothing and does not end".into(),

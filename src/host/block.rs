@@ -6,6 +6,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -23,6 +25,10 @@ mod ioctl {
 
 /// The longest mount table that is read, in bytes.
 const MOUNTINFO_MAX: u64 = 16 << 20;
+/// How long somebody may have the device who only looks at it, and how often it is tried meanwhile. A child that is being
+/// started has, for a moment, all that we had open ourselves.
+const LOOK_MAX: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Bytes of a sector as sysfs counts, whatever the device's own sector size is.
 const SYSFS_SECTOR: u64 = 512;
 
@@ -188,13 +194,20 @@ pub fn open_exclusive(path: &Path, writable: bool) -> Result<File> {
     }
     // O_EXCL without O_CREAT has a meaning for block devices alone.
     let flags = libc::O_CLOEXEC | if is_device { libc::O_EXCL } else { 0 };
-    match OpenOptions::new().read(true).write(writable).custom_flags(flags).open(path) {
-        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-            Err(Error::new(Kind::Busy, format!("{path:?} is in use by another program"))
-                .because(error)
-                .help("close the program that uses the stick, then try again"))
+    let until = Instant::now() + LOOK_MAX;
+    loop {
+        match OpenOptions::new().read(true).write(writable).custom_flags(flags).open(path) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                if Instant::now() < until {
+                    thread::sleep(LOOK_EVERY);
+                    continue;
+                }
+                return Err(Error::new(Kind::Busy, format!("{path:?} is in use by another program"))
+                    .because(error)
+                    .help("close the program that uses the stick, then try again"));
+            }
+            other => return other.context(|| format!("cannot open {path:?}")),
         }
-        other => other.context(|| format!("cannot open {path:?}")),
     }
 }
 

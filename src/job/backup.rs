@@ -80,8 +80,8 @@ fn make_and_copy(site: &Site, lock: &Lock, stick: Option<&StickAt>, record: &mut
     let mut newest_elsewhere = None;
     if let Some(stick) = stick {
         // A wrong stick is told at once, not after a long dump.
-        stick.inspect(site)?;
-        let (there, newest, identity) = stick.see(site)?;
+        let judged = stick.inspect(site)?;
+        let (there, newest, identity) = stick.see_as(&judged, site)?;
         record.saw(&identity, &there);
         newest_elsewhere = newest;
     }

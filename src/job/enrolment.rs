@@ -39,7 +39,7 @@ pub fn forget(site: &Site, name: &str) -> Result<Enrolled> {
 /// Whether a stick that may be written is one of ours. `asked` when somebody wants it to be.
 pub(super) fn admission(site: &Site, at: &StickAt, judged: &Judged, asked: bool) -> Result<Admission> {
     let enrolments = Enrolments::read(&site.config.state)?;
-    let (mut fs, _) = at.open_for_reading()?;
+    let mut fs = at.open_as(judged)?;
     let bytes = token::read(fs.as_mut(), &site.config.box_name, trust::TOKEN_MAX)?;
     let token = enrolments.judge(bytes.as_deref())?;
     // A copy that is known to be on a stick is a trace of an enrolment, should the list and all else be lost.

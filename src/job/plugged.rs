@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::copy::{self, CopyDone};
 use super::record::Record;
-use super::stick::tse_rules;
+use super::stick::{Judged, tse_rules};
 use super::{Site, StickAt, enrolment};
 use crate::config::After;
 use crate::error::{Context, Error, Kind, Result};
@@ -66,14 +66,17 @@ pub fn look(site: &Site, node: &Path, asked: bool) -> Result<Looked> {
         // Neither a wrong stick nor a right one.
         VerdictKind::Refused(reason @ Reason::NotJudged { .. }) => Err(reason.to_error()),
         VerdictKind::Refused(reason) => Ok(Looked::Refused(reason.clone())),
-        VerdictKind::Usable { .. } => match enrolment::admission(site, &at, &judged, asked)? {
-            Admission::Refused(what) => Ok(Looked::Refused(Reason::Stranger { what })),
-            admission => Ok(Looked::Usable(Usable {
-                label: judged.identity(&at.path).medium,
-                newest: at.see(site)?.1,
-                enrol: admission != Admission::Welcome,
-            })),
-        },
+        VerdictKind::Usable { .. } => {
+            let (at, judged) = mendable(site, at, node, judged)?;
+            match enrolment::admission(site, &at, &judged, asked)? {
+                Admission::Refused(what) => Ok(Looked::Refused(Reason::Stranger { what })),
+                admission => Ok(Looked::Usable(Usable {
+                    label: judged.identity(&at.path).medium,
+                    newest: at.see_as(&judged, site)?.1,
+                    enrol: admission != Admission::Welcome,
+                })),
+            }
+        }
     }
 }
 
@@ -137,7 +140,11 @@ fn prepare(site: &Site, target: &Target) -> Result<StickAt> {
     if let Some(at) = &target.shown_at {
         shown::hide(&site.config.state, at).context(|| format!("cannot take {:?} for the copy", target.node))?;
     }
-    let at = stick_at(&target.node)?;
+    let mut at = stick_at(&target.node)?;
+    if at.path != target.node {
+        let judged = at.judge_for(site)?;
+        (at, _) = mendable(site, at, &target.node, judged)?;
+    }
     if target.enrol {
         enrolment::let_in(site, &at, target.asked)?;
     }
@@ -149,6 +156,23 @@ fn prepare(site: &Site, target: &Target) -> Result<StickAt> {
 fn stick_at(node: &Path) -> Result<StickAt> {
     let path = mounted_at(node)?.unwrap_or_else(|| node.to_owned());
     Ok(StickAt { path, plain_folder: false })
+}
+
+/// A stick of ours that another program mounted, and on which Linux would stumble over what an interrupted backup left, is
+/// taken from its mount: we mend it when we write it ourselves.
+fn mendable(site: &Site, at: StickAt, node: &Path, judged: Judged) -> Result<(StickAt, Judged)> {
+    let torn = judged.torn();
+    let Some(first) = torn.first() else { return Ok((at, judged)) };
+    let failed = || {
+        format!(
+            "an interrupted backup left {first:?} in pieces on {node:?}, which cannot be mended while it is mounted"
+        )
+    };
+    mount::release(&at.path).context(failed)?;
+    log::warn!("unmounted {:?}: an interrupted backup left {first:?} in pieces there", at.path);
+    let at = stick_at(node)?;
+    let judged = at.judge_for(site)?;
+    Ok((at, judged))
 }
 
 fn afterwards(site: &Site, target: &Target, done: &mut Copied) -> Result<()> {

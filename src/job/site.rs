@@ -3,9 +3,12 @@
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::config::{Config, SourceConfig, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
+use crate::host::lock::Lock;
 use crate::host::{durable, entropy};
 use crate::journal::JOURNAL;
 use crate::model::{ArtifactName, FileName};
@@ -14,6 +17,10 @@ use crate::source::Source;
 use crate::source::sqlite::Sqlite;
 
 const BOX_ID: &str = "box-id";
+const ID_LOCK: &str = ".box-id.lock";
+/// How long another program may take to give the box its id, and how often it is asked whether it has.
+const ID_MAX: Duration = Duration::from_secs(10);
+const ID_EVERY: Duration = Duration::from_millis(5);
 
 /// One configured box.
 pub struct Site {
@@ -50,7 +57,12 @@ impl Site {
 
     /// Removes what a start that died while it wrote the box's id has left.
     pub(super) fn sweep(&self) -> Result<()> {
-        durable::remove_part(&box_id_path(&self.config.state))
+        let path = box_id_path(&self.config.state);
+        if !durable::is_there(&durable::part_of(&path))? {
+            return Ok(());
+        }
+        let _alone = alone(&self.config.state)?;
+        durable::remove_part(&path)
     }
 
     /// The file name of a source's artifact.
@@ -78,19 +90,29 @@ pub(super) fn box_id_path(state: &Path) -> PathBuf {
 /// Gives a box that has no id yet this one; tells whether it has it now.
 pub(super) fn take_box_id(state: &Path, id: &str) -> Result<bool> {
     let path = box_id_path(state);
-    make_state(state)?;
+    let _alone = alone(state)?;
     Ok(durable::write_new(&path, format!("{id}\n").as_bytes(), 0o600)? || read_box_id(&path)? == id)
 }
 
-fn make_state(state: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(state).context(|| format!("cannot make the folder {state:?}"))
+/// Makes the folder, and waits until no other program gives the box an id: an agent that is being started, and whoever asks
+/// it something at once, both find none.
+fn alone(state: &Path) -> Result<Lock> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(state);
+    made.context(|| format!("cannot make the folder {state:?}"))?;
+    let until = Instant::now() + ID_MAX;
+    loop {
+        match Lock::take(&state.join(ID_LOCK), "giving the box its id") {
+            Err(error) if error.kind() == Kind::Busy && Instant::now() < until => thread::sleep(ID_EVERY),
+            other => return other,
+        }
+    }
 }
 
 fn box_id(state: &Path) -> Result<String> {
     let path = box_id_path(state);
     match read_box_id(&path) {
         Err(error) if error.kind() == Kind::Missing => {
-            make_state(state)?;
+            let _alone = alone(state)?;
             let id: String = entropy::bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
             // One that is there after all stays: with another id the box would be a stranger to its own sticks.
             match durable::write_new(&path, format!("{id}\n").as_bytes(), 0o600)? {

@@ -44,7 +44,17 @@ impl StickAt {
     pub fn inspect(&self, site: &Site) -> Result<Judged> {
         let judged = self.judge_for(site)?;
         judged.accepted(&self.path, self.plain_folder)?;
-        Ok(judged)
+        match judged.torn().first() {
+            None => Ok(judged),
+            Some(torn) => Err(Error::new(
+                Kind::Refused,
+                format!(
+                    "an interrupted backup left {torn:?} in pieces on the stick at {:?}, which Linux cannot mend",
+                    self.path
+                ),
+            )
+            .help("unmount the stick and name its device instead of the folder: then it is mended before the backup")),
+        }
     }
 
     /// Looks at the stick read-only, and judges it as a target for this box.
@@ -71,7 +81,12 @@ impl StickAt {
     /// The backups of this box's name on the stick, newest first, the newest id there that a new backup must come after,
     /// and which stick it is.
     pub fn see(&self, site: &Site) -> Result<(Vec<Stored>, Option<BackupId>, Identity)> {
-        let (mut fs, identity) = self.open_for_reading()?;
+        self.see_as(&self.look()?, site)
+    }
+
+    /// The same of a stick that was looked at a moment ago.
+    pub(super) fn see_as(&self, judged: &Judged, site: &Site) -> Result<(Vec<Stored>, Option<BackupId>, Identity)> {
+        let (mut fs, identity) = (self.open(judged, false)?, judged.identity(&self.path));
         let Held { backups: mut stored, unreadable } = held(fs.as_mut())?;
         stored.retain(|stored| stored.manifest.box_name == site.config.box_name);
         // Whose an unreadable one is cannot be said: its id is stepped past as well.
@@ -84,6 +99,11 @@ impl StickAt {
     pub fn open_for_reading(&self) -> Result<(Box<dyn StickFs>, Identity)> {
         let judged = self.look()?;
         Ok((self.open(&judged, false)?, judged.identity(&self.path)))
+    }
+
+    /// Opens what was looked at a moment ago, for reading.
+    pub(super) fn open_as(&self, judged: &Judged) -> Result<Box<dyn StickFs>> {
+        self.open(judged, false)
     }
 
     /// Opens it for writing this box's backups.
@@ -147,6 +167,20 @@ impl Judged {
             }
             VerdictKind::Refused(reason) => Err(reason.to_error()).context(|| format!("the stick {path:?} is refused")),
         }
+    }
+
+    /// What is ours on a mounted stick and would make Linux turn the stick read-only.
+    pub(super) fn torn(&self) -> Vec<String> {
+        let (Medium::Folder { path, device: Some(_) }, Ok(index)) = (&self.inspection.medium, self.verdict.volume())
+        else {
+            return Vec::new();
+        };
+        // Who may not read the device must do without.
+        let look = |volume: Volume| {
+            stick::folder::bring_out(path)?;
+            stick::torn::on(&volume)
+        };
+        self.inspection.volume(index).and_then(|volume| look(volume).ok()).unwrap_or_default()
     }
 
     /// Which medium it is.

@@ -34,6 +34,12 @@ pub fn open_folder(path: &Path) -> Result<Box<dyn StickFs>> {
     Ok(Box::new(Folder { root, unit, is_fat }))
 }
 
+/// Brings to the medium what the kernel holds of the file system on which the folder lies.
+pub fn bring_out(path: &Path) -> Result<()> {
+    let sync = || syncfs(File::open(path)?).map_err(io::Error::from);
+    sync().context(|| format!("cannot bring everything to {path:?}"))
+}
+
 struct Folder {
     root: PathBuf,
     unit: u64,
@@ -246,8 +252,7 @@ impl StickFs for Folder {
     }
 
     fn sync(&mut self) -> Result<()> {
-        let sync = || syncfs(File::open(&self.root)?).map_err(io::Error::from);
-        sync().context(|| format!("cannot bring everything to {:?}", self.root))?;
+        bring_out(&self.root)?;
         durable::sync_dir(&self.root)
     }
 }

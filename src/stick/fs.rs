@@ -66,6 +66,12 @@ pub trait StickFs {
     /// Makes a folder in a folder that is there; fine when it is there already.
     fn make_dir(&mut self, path: &str) -> Result<()>;
 
+    /// Takes the clusters of our folders again that a pull left free, and takes away the folders whose clusters became another
+    /// file's; tells what was done, a line each. Whoever takes up room before has it done first.
+    fn mend_folders(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Keeps a note in the hidden file `path` of what each step is about to take or free, where clusters can be lost.
     /// Fine when it is kept already.
     fn begin_note(&mut self, _path: &str) -> Result<()> {
@@ -73,7 +79,7 @@ pub trait StickFs {
     }
 
     /// Frees the clusters that the step noted in `path` lost when it was cut short, if they are provably nobody's, and
-    /// goes on with that note. Tells how many bytes they are. Comes before any other change.
+    /// goes on with that note. Tells how many bytes they are. Comes before any other change but that to folders.
     fn give_back(&mut self, _path: &str) -> Result<u64> {
         Ok(0)
     }

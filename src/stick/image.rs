@@ -19,6 +19,7 @@ use super::note;
 use super::overlay::{Order, Overlay};
 use super::shared::{Handle, SharedOverlay};
 use super::stamp::Stamp;
+use super::torn;
 use super::walker::{self, ATTR_AT, Found, HIDDEN};
 use crate::error::{Context, Error, Kind, Result};
 
@@ -97,9 +98,7 @@ impl Image {
     /// The sectors of an entry, the one that counts last.
     fn sectors(&self, found: &Found) -> Vec<u64> {
         let overlay = self.overlay.lock();
-        let mut sectors: Vec<u64> = found.slots.iter().map(|slot| overlay.geometry.sector_of(*slot)).collect();
-        sectors.dedup();
-        sectors
+        found.sectors(&overlay.geometry)
     }
 
     /// Runs a change; what it left waiting is dropped when it fails, so that nothing half-done goes out later.
@@ -127,8 +126,13 @@ impl Image {
         overlay.commit(Order::Adding(&[sector]))
     }
 
+    fn mend(&self) -> io::Result<Vec<String>> {
+        torn::mend(&mut self.overlay.lock())
+    }
+
     /// Makes a hidden entry with a chain for `size` bytes.
     fn allocate(&self, path: &str, size: u64) -> io::Result<Found> {
+        self.mend()?;
         self.must_be_new(path)?;
         let free = self.overlay.lock().free_clusters()? * self.unit;
         if size > free {
@@ -222,7 +226,7 @@ impl Image {
     }
 }
 
-fn delete_slots(overlay: &mut Overlay, found: &Found) -> io::Result<()> {
+pub(super) fn delete_slots(overlay: &mut Overlay, found: &Found) -> io::Result<()> {
     found.slots.iter().try_for_each(|slot| overlay.patch(*slot, &[DELETED]))
 }
 
@@ -315,10 +319,9 @@ impl StickFs for Image {
         self.change(
             || format!("cannot make the folder {path:?} on the stick"),
             || {
+                self.mend()?;
                 match self.find(path)? {
-                    Some(found) if found.is_dir() && is_sound(&mut self.overlay.lock(), &found)? => return Ok(()),
-                    // It has no cluster, or one that is free: the next file's content would begin in it.
-                    Some(found) if found.is_dir() => self.remove_entry(path, false)?,
+                    Some(found) if found.is_dir() => return Ok(()),
                     Some(_) => return Err(io::ErrorKind::AlreadyExists.into()),
                     None => {}
                 }
@@ -334,6 +337,10 @@ impl StickFs for Image {
                 self.overlay.lock().commit(Order::Adding(&sectors))
             },
         )
+    }
+
+    fn mend_folders(&mut self) -> Result<Vec<String>> {
+        self.change(|| "cannot mend the folders that an interrupted run left".to_owned(), || self.mend())
     }
 
     fn begin_note(&mut self, path: &str) -> Result<()> {

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Volume;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::host::block;
 
 /// Where the sectors of one volume go. Positions are bytes from the volume's start.
@@ -53,6 +53,14 @@ impl FileMedium {
     /// A block device is ours alone as long as it is open: nobody mounts it meanwhile, and it is not mounted now.
     pub(super) fn open(volume: &Volume, writable: bool) -> Result<Self> {
         let file = block::open_exclusive(&volume.path, writable)?;
+        Ok(Self { file, offset: volume.offset, size: volume.size })
+    }
+
+    /// For reading beside whoever has it mounted.
+    pub(super) fn beside(volume: &Volume) -> Result<Self> {
+        let file = File::open(&volume.path).context(|| format!("cannot read {:?}", volume.path))?;
+        // What was read earlier may be from before the last write.
+        let _ = block::forget_clean(&file);
         Ok(Self { file, offset: volume.offset, size: volume.size })
     }
 

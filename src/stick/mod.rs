@@ -27,6 +27,7 @@ mod stamp;
 pub mod sums;
 mod system;
 pub mod token;
+pub mod torn;
 mod walker;
 pub mod watch;
 

@@ -42,6 +42,8 @@ pub(super) struct Overlay {
     pub(super) free: Option<u64>,
     pub(super) boot_flags: u8,
     pub(super) marked: bool,
+    /// No folder of ours is torn any more.
+    pub(super) mended: bool,
     note: Option<Note>,
     /// What went out early of the chain that is being allocated.
     early: Vec<Run>,
@@ -76,6 +78,7 @@ impl Overlay {
             free: None,
             boot_flags: boot[DIRTY_AT as usize],
             marked: false,
+            mended: false,
             note: None,
             early: Vec::new(),
             system,
@@ -194,6 +197,18 @@ impl Overlay {
         }
         self.patch(at, &(u32::from_le_bytes(entry) & !ENTRY).to_le_bytes())?;
         Ok(true)
+    }
+
+    /// Whether the table has the cluster as free.
+    pub(super) fn is_unused(&mut self, cluster: u32) -> io::Result<bool> {
+        let mut entry = [0; 4];
+        self.read(self.geometry.table + u64::from(cluster) * 4, &mut entry)?;
+        Ok(is_free(&entry))
+    }
+
+    /// Takes a cluster as a chain of its own; the change waits for [`commit`](Self::commit).
+    pub(super) fn take_one(&mut self, cluster: u32) -> io::Result<()> {
+        self.patch(self.geometry.table + u64::from(cluster) * 4, &ENTRY.to_le_bytes())
     }
 
     /// Forgets what waits.

@@ -14,7 +14,7 @@ use crate::model::{ArtifactName, BackupId, FileName, Run};
 
 /// Brings the stick into the state in which publishing leaves it; tells what was done, one line each.
 pub fn repair(fs: &mut dyn StickFs, run: &Run) -> Result<Vec<String>> {
-    let mut done = Vec::new();
+    let mut done = fs.mend_folders()?;
     let lost = fs.give_back(layout::NOTE)?;
     if lost > 0 {
         done.push(format!("freed {lost} bytes that an interrupted run had lost"));
@@ -70,11 +70,11 @@ fn unshare(fs: &mut dyn StickFs, done: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-fn depth(path: &str) -> usize {
+pub(super) fn depth(path: &str) -> usize {
     path.split('/').count()
 }
 
-fn is_our_name(dir: &str, name: &str) -> bool {
+pub(super) fn is_our_name(dir: &str, name: &str) -> bool {
     !dir.is_empty()
         || layout::parse_root_part(name).is_some()
         || layout::parse_artifact(name).is_some()

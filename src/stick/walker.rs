@@ -3,6 +3,7 @@
 use std::io;
 
 use super::fs::ENTRIES_MAX;
+use super::geometry::Geometry;
 use super::layout;
 use super::overlay::Overlay;
 
@@ -41,6 +42,13 @@ impl Found {
     /// Where the slot lies that holds attributes, start and size.
     pub(super) fn slot(&self) -> u64 {
         *self.slots.last().expect("an entry has at least its own slot")
+    }
+
+    /// The sectors of its slots, the one that counts last.
+    pub(super) fn sectors(&self, geometry: &Geometry) -> Vec<u64> {
+        let mut sectors: Vec<u64> = self.slots.iter().map(|slot| geometry.sector_of(*slot)).collect();
+        sectors.dedup();
+        sectors
     }
 
     /// `fatfs` matches both names, so we do.

@@ -46,7 +46,8 @@ pub fn pull(machine: &mut Machine) {
 #[track_caller]
 pub fn insert(machine: &mut Machine, card: Option<&str>) {
     let file = format!("{PORT}/functions/mass_storage.0/lun.0/file");
-    machine.guest().must(&format!("echo {} > {file}", card.unwrap_or_default()));
+    // The door stays locked as long as udev looks at what the last writer left.
+    machine.guest().must(&format!("until echo {} > {file}; do usleep 50000; done", card.unwrap_or_default()));
 }
 
 /// The node of the gadget's disk, when udev knows it.

@@ -106,7 +106,7 @@ const CLEAN: &str = "kill -9 $(jobs -p) 2>/dev/null; killall -q -9 tillstick; wa
     g=/sys/kernel/config/usb_gadget/port; if [ -d $g ]; then echo > $g/UDC; rm -f $g/configs/c.1/mass_storage.0; \
     rmdir $g/configs/c.1 $g/functions/mass_storage.0 $g/strings/0x409 $g; fi; \
     for at in $(awk '$1 ~ /^.dev.sd/ { print $2 }' /proc/mounts); do umount -l $at; done; \
-    while ls /sys/block | grep -q ^sd; do sleep 0.1; done; \
+    losetup -d /dev/loop0 2>/dev/null; while ls /sys/block | grep -q ^sd; do sleep 0.1; done; \
     rm -rf /tmp/* /var/lib/tillstick /var/backups /srv /etc/tillstick /run/tillstick /media/* /mnt/*; \
     for light in /sys/class/leds/*; do echo none > $light/trigger; echo 0 > $light/brightness; done; \
     cp -a /payload/. / && udevadm settle";
@@ -259,6 +259,11 @@ impl Machine {
         }
         self.others.retain(|other| other != name);
         self.ports.iter_mut().filter(|port| port.as_deref() == Some(name)).for_each(|port| *port = None);
+    }
+
+    /// Presses a key of the keyboard, by qemu's name of it.
+    pub fn press(&mut self, key: &str) {
+        self.qemu.qmp.run("send-key", json!({ "keys": [{ "type": "qcode", "data": key }] }));
     }
 
     /// Runs the program as a person on the box would.

@@ -55,6 +55,19 @@ impl Stick {
         self
     }
 
+    /// The same, whose file system begins here.
+    pub fn begins_at(self, offset: u64) -> Self {
+        Self { offset, ..self }
+    }
+
+    /// Puts this many bytes of nothing before all that it holds.
+    pub fn shift(&self, nothing: u64) {
+        let bytes = fs::read(&self.image).unwrap();
+        let image = File::options().write(true).open(&self.image).unwrap();
+        image.set_len(0).and_then(|()| image.set_len(nothing)).unwrap();
+        image.write_all_at(&bytes, nothing).unwrap();
+    }
+
     /// Two partitions, of which the second has the FAT32 volume.
     pub fn second_partition(self, label: &str) -> Self {
         const FIRST: u64 = 8 * MIB;

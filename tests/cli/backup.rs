@@ -33,6 +33,19 @@ fn a_wrong_configuration_exits_2_and_lists_every_problem_with_its_line() {
 }
 
 #[test]
+fn many_that_start_at_once_on_a_new_box_agree_on_its_id() {
+    for _ in 0..3 {
+        let site = Box::new();
+        let all: Vec<_> = (0..12).map(|_| site.start(&["list", "--json"])).collect();
+        for child in all {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        assert!(!site.path("state/box-id.part").exists());
+    }
+}
+
+#[test]
 fn a_configuration_that_is_not_there_exits_with_its_name_and_a_remedy() {
     let ran = ran(tillstick(&["backup", "--config", "/nowhere/tillstick.toml"]));
     assert_ne!(ran.code, Some(0));

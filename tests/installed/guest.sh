@@ -56,19 +56,22 @@ must "an agent that hangs is started again" with WatchdogSec=2
 kill -STOP "$(systemctl show -P MainPID tillstick)"
 must "by the watchdog" comes restarted 1
 
-# Which settings hide the mounts, each by itself: for the comment in the unit and docs/INTEGRATOR.md.
-for setting in NoNewPrivileges=yes PrivateTmp=yes PrivateDevices=yes PrivateMounts=yes ProtectSystem=full ProtectHome=yes \
-  ReadWritePaths=/var ReadOnlyPaths=/usr ProtectKernelTunables=yes ProtectKernelModules=yes ProtectKernelLogs=yes \
-  ProtectControlGroups=yes ProtectProc=invisible ProcSubset=pid PrivateNetwork=yes PrivateUsers=yes PrivateIPC=yes \
-  MountFlags=shared MountFlags=slave 'ProtectSystem=full MountFlags=shared' TemporaryFileSystem=/mnt InaccessiblePaths=/root; do
-  word='no stick'
-  # shellcheck disable=SC2086 # several settings are several lines
-  if with $setting; then
-    word=hidden
-    is_mounted && word=seen
-  fi
-  echo "$word  $setting"
-done
+# Which settings hide the mounts, each by itself, when it is asked for (SETTINGS=1): for the comment in the unit and docs/INTEGRATOR.md.
+settings() {
+  for setting in NoNewPrivileges=yes PrivateTmp=yes PrivateDevices=yes PrivateMounts=yes ProtectSystem=full ProtectHome=yes \
+    ReadWritePaths=/var ReadOnlyPaths=/usr ProtectKernelTunables=yes ProtectKernelModules=yes ProtectKernelLogs=yes \
+    ProtectControlGroups=yes ProtectProc=invisible ProcSubset=pid PrivateNetwork=yes PrivateUsers=yes PrivateIPC=yes \
+    MountFlags=shared MountFlags=slave 'ProtectSystem=full MountFlags=shared' TemporaryFileSystem=/mnt InaccessiblePaths=/root; do
+    word='no stick'
+    # shellcheck disable=SC2086 # several settings are several lines
+    if with $setting; then
+      word=hidden
+      is_mounted && word=seen
+    fi
+    echo "$word  $setting"
+  done
+}
+if grep -q tillstick.settings /proc/cmdline; then settings; fi
 journalctl -b -u tillstick --no-pager -o cat | tail -n 40 | sed 's/^/journal  /'
 echo end
 poweroff -f

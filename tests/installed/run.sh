@@ -101,7 +101,7 @@ boot() {
   mkfs.vfat -F 32 -s 1 -n KASSE "$work/stick.img" >/dev/null
   timeout "${PATIENCE:-900}" qemu-system-x86_64 -machine "q35,accel=$accelerator" -cpu "$cpu" -m 1G -nodefaults -display none -no-reboot \
     -kernel "$cache/kernel" -initrd "$work/initramfs" -serial "file:$work/console" -serial "file:$work/report" \
-    -append 'console=ttyS0 panic=-1 no_timer_check quiet systemd.mask=getty.target systemd.log_target=console systemd.show_status=false' \
+    -append 'console=ttyS0 panic=-1 no_timer_check quiet systemd.mask=getty.target systemd.log_target=console systemd.show_status=false'"${SETTINGS:+ tillstick.settings=1}" \
     -device qemu-xhci -drive "if=none,id=stick,file=$work/stick.img,format=raw" \
     -device usb-storage,drive=stick,serial=SERIAL-1,removable=true
 }
@@ -110,7 +110,9 @@ mkdir -p "$work"
 unpack
 plant
 boot || { echo "the machine did not end by itself; its console: $work/console"; exit 1; }
-tr -d '\r' < "$work/report"
+# A serial line ends its lines in its own way.
+sed -i 's/\r//g' "$work/report"
+cat "$work/report"
 if ! grep -q '^end$' "$work/report" || grep -q '^FAILED' "$work/report"; then
   echo "failed; the machine's console: $work/console"
   exit 1

@@ -100,6 +100,22 @@ fn a_child_that_hangs_is_killed_when_its_time_is_over() {
 }
 
 #[test]
+fn what_a_child_has_started_is_killed_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let number = dir.path().join("pid");
+    let does = format!("/bin/sleep 1000 & echo $! > {}.new; mv {0}.new {0}; wait", number.display());
+    Impostor::that(&does).fails(Duration::from_secs(2));
+    let pid = fs::read_to_string(&number).unwrap();
+    let state = || fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    let begun = Instant::now();
+    // Nobody may have collected it yet.
+    while !state().is_empty() && !state().contains(") Z ") {
+        assert!(begun.elapsed() < LONG, "it lives on: {}", state());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn an_answer_without_end_is_cut_off() {
     let told = Impostor::that("exec /usr/bin/yes").fails(LONG).report();
     assert!(told.contains("more than"), "{told}");

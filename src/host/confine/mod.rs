@@ -79,6 +79,7 @@ fn close_others() -> io::Result<()> {
 }
 
 /// Bounds memory and the processor; no file grows, none is opened, no process is started.
+#[allow(clippy::unnecessary_cast, reason = "the C library's type has 32 bits on some boxes")]
 pub fn limit(memory_bytes: u64, cpu: Duration) -> io::Result<()> {
     let set = |what, most| Ok::<_, io::Error>(setrlimit(what, most, most)?);
     set(Resource::RLIMIT_AS, memory_bytes.min(libc::RLIM_INFINITY as u64) as libc::rlim_t)?;

@@ -1,7 +1,8 @@
 //! Sticks that are pulled, fail or lie while a backup is written.
 
+use super::kit::{BY_HAND, agent, stop, until_sticks_are};
 use super::scenarios;
-use crate::machine::{DUMP, LARGE_RECEIPTS, LARGE_TILL, Machine, RECEIPTS};
+use crate::machine::{DUMP, Machine, RECEIPTS, TINY_RECEIPTS, TINY_TILL};
 use crate::medium::Behaviour;
 use crate::stick::{MIB, Stick};
 
@@ -10,12 +11,16 @@ scenarios![
     a_mounted_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next,
     a_stick_whose_writes_fail_is_never_called_safe,
     a_mounted_stick_whose_writes_fail_is_never_called_safe,
+    what_a_failing_stick_left_is_mended_by_the_agent_although_an_automounter_has_the_stick,
     a_stick_that_says_it_is_full_is_never_called_safe,
     a_stick_that_claims_to_be_larger_than_it_is_is_never_called_safe,
 ];
 
 /// At which of its writes a backup is disturbed: the first ones, those of the content, those of the publishing.
 const MOMENTS: [u64; 6] = [0, 1, 3, 6, 10, 14];
+
+/// At which of its writes a backup begins to fail.
+const FAILING: [u64; 4] = [0, 3, 6, 14];
 
 /// How the program is told where the stick is.
 #[derive(Clone, Copy)]
@@ -45,7 +50,7 @@ impl Way {
     }
 }
 
-/// A stick with the backup of the small till; the next one is of the large till.
+/// A stick with the backup of the small till; the next one is of the tiny till.
 fn with_a_backup(machine: &mut Machine, way: Way) -> Stick {
     let stick = machine.sold_stick("stick1");
     let name = way.open(machine, &stick);
@@ -53,7 +58,7 @@ fn with_a_backup(machine: &mut Machine, way: Way) -> Stick {
     way.close(machine);
     machine.pull(&stick);
     stick.has_a_good_backup(DUMP, RECEIPTS);
-    machine.guest().must(LARGE_TILL);
+    machine.guest().must(TINY_TILL);
     stick
 }
 
@@ -76,7 +81,7 @@ fn pull_in_mid_write(machine: &mut Machine, way: Way) {
     machine.tillstick(&format!("backup --stick {name}")).exits(0);
     way.close(machine);
     machine.pull(&stick);
-    stick.survives_a_check(DUMP, LARGE_RECEIPTS);
+    stick.survives_a_check(DUMP, TINY_RECEIPTS);
 }
 
 fn a_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next(machine: &mut Machine) {
@@ -89,7 +94,7 @@ fn a_mounted_stick_pulled_in_mid_write_keeps_its_backup_and_takes_the_next(machi
 
 fn fail(machine: &mut Machine, way: Way, errno: i32) {
     let stick = with_a_backup(machine, way);
-    for moment in MOMENTS {
+    for moment in FAILING {
         let name = way.open(machine, &stick);
         let from = stick.medium.writes() + moment;
         stick.medium.behaves(Behaviour { fails_from: Some((from, errno)), ..Behaviour::default() });
@@ -98,12 +103,61 @@ fn fail(machine: &mut Machine, way: Way, errno: i32) {
         stick.medium.behaves(Behaviour::default());
         way.close(machine);
         machine.pull(&stick);
+        if let Way::Folder = way {
+            mended_where_linux_cannot(machine, &stick);
+        }
     }
     let name = way.open(machine, &stick);
     machine.tillstick(&format!("backup --stick {name}")).exits(0);
     way.close(machine);
     machine.pull(&stick);
-    stick.survives_a_check(DUMP, LARGE_RECEIPTS);
+    stick.survives_a_check(DUMP, TINY_RECEIPTS);
+}
+
+/// What Linux would stumble over is told before it does, with the way out; and that way works.
+fn mended_where_linux_cannot(machine: &mut Machine, stick: &Stick) {
+    let at = Way::Folder.open(machine, stick);
+    let ran = machine.tillstick(&format!("backup --stick {at}"));
+    if ran.code != 0 {
+        println!("left in pieces: {}", ran.err.lines().next().unwrap_or_default());
+        let ran = ran.says(&["in pieces", "unmount the stick and name its device"]);
+        assert!(!ran.out.contains("may be pulled"), "{ran:?}");
+        Way::Folder.close(machine);
+        let node = machine.guest().must("ls /dev/sd?1").trim().to_owned();
+        machine.tillstick(&format!("backup --stick {node}")).exits(0);
+    } else {
+        Way::Folder.close(machine);
+    }
+    machine.pull(stick);
+}
+
+/// The stick fails while it is mounted, and is mounted again by the till computer when it is plugged in.
+fn what_a_failing_stick_left_is_mended_by_the_agent_although_an_automounter_has_the_stick(machine: &mut Machine) {
+    let stick = with_a_backup(machine, Way::Folder);
+    let refused = FAILING.iter().any(|moment| {
+        let name = Way::Folder.open(machine, &stick);
+        let from = stick.medium.writes() + moment;
+        stick.medium.behaves(Behaviour { fails_from: Some((from, libc::EIO)), ..Behaviour::default() });
+        machine.tillstick(&format!("backup --stick {name}")).exits(3);
+        stick.medium.behaves(Behaviour::default());
+        Way::Folder.close(machine);
+        machine.pull(&stick);
+        let name = Way::Folder.open(machine, &stick);
+        let refused = machine.tillstick(&format!("backup --stick {name}")).code != 0;
+        Way::Folder.close(machine);
+        machine.pull(&stick);
+        refused
+    });
+    assert!(refused, "at none of the moments anything was left in pieces");
+    Way::Folder.open(machine, &stick);
+    let agent = agent(machine, &format!("{BY_HAND}[sticks]\\naccept = \\\"any\\\"\\n"));
+    until_sticks_are(machine, &["safe"]);
+    assert!(!machine.guest().must("cat /proc/mounts").contains("/media/usb0"), "it may be pulled");
+    machine.pull(&stick);
+    let log = stop(machine, agent);
+    assert!(log.contains("in pieces"), "{log}");
+    stick.has_a_good_backup(DUMP, TINY_RECEIPTS);
+    stick.survives_a_check(DUMP, TINY_RECEIPTS);
 }
 
 fn a_stick_whose_writes_fail_is_never_called_safe(machine: &mut Machine) {

@@ -86,8 +86,11 @@ const TILL_READS: &str = "exec 4< /media/usb0/TSE_COMM.DAT; n=0; while [ ! -e /r
 fn a_tse_with_its_real_usb_ids_that_the_till_reads_all_the_time_is_neither_read_nor_written(machine: &mut Machine) {
     // What is read and written arrives at a medium that counts.
     let tse = tse(machine);
+    tse.shift(MIB);
+    let tse = machine.stick_of(tse.image, "tse");
     let behind = machine.build_in(&tse);
-    let medium = format!("echo {behind} > file");
+    // Of the disk that is built in nothing tells that there is a TSE on it.
+    let medium = format!("losetup -o {MIB} /dev/loop0 {behind} && echo /dev/loop0 > file");
     Gadget { vendor_id: "1370", model_id: "0349", vendor: "Swissbit", medium: &medium }.plug(machine);
     let node = gadget::node(machine);
     machine.guest().must(&format!("udevadm info -q property {node} | grep -x ID_VENDOR_ID=1370"));
@@ -118,5 +121,8 @@ fn a_tse_with_its_real_usb_ids_that_the_till_reads_all_the_time_is_neither_read_
     stop(machine, agent);
     assert_eq!(machine.guest().must("grep /media/usb0 /proc/mounts"), mount, "after the agent's end");
     machine.guest().must("umount /media/usb0");
+    gadget::pull(machine);
+    gadget::insert(machine, None);
+    machine.guest().must("losetup -d /dev/loop0");
     stick.has_a_good_backup(DUMP, RECEIPTS);
 }

@@ -15,8 +15,8 @@ scenarios![
     a_mounted_stick_pulled_at_any_write_of_the_kernel_loses_nothing,
 ];
 
-/// So many states with the writes since a flush in another order and in part are judged.
-const REORDERED: usize = 150;
+/// So many states with the writes since a flush in another order and in part are judged, few or all.
+const REORDERED: (u32, u32) = (60, 150);
 /// So many states are plugged in again, few or all, and the next backup must come right; so many at once.
 const PLUGGED_AGAIN: (u32, u32) = (10, 150);
 const AT_ONCE: usize = 5;
@@ -37,7 +37,8 @@ fn stick(machine: &mut Machine) -> Stick {
 fn states(what: &str, start: &Disk, steps: &[Step]) -> (Vec<(String, Disk)>, Vec<(String, Disk)>) {
     let (mut prefixes, mut reordered) = (Vec::new(), Vec::new());
     yank::every_prefix(start, steps, |what, disk| prefixes.push((what.to_owned(), disk.clone())));
-    yank::reordered(start, steps, REORDERED, |what, disk| reordered.push((what.to_owned(), disk.clone())));
+    let orders = cases(REORDERED.0, REORDERED.1) as usize;
+    yank::reordered(start, steps, orders, |what, disk| reordered.push((what.to_owned(), disk.clone())));
     let flushes = steps.iter().filter(|step| matches!(step, Step::Flush)).count();
     println!("{what}: {} prefixes and {} orders, {flushes} flushes", prefixes.len(), reordered.len());
     (prefixes, reordered)

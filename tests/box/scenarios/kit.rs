@@ -16,6 +16,9 @@ const STEADY_SECONDS: f64 = 0.7;
 const ASKED_EVERY: Duration = Duration::from_millis(1500);
 const LOOKED_EVERY: Duration = Duration::from_millis(50);
 
+/// Where the agent listens.
+const SOCKET: &str = "/run/tillstick/agent.sock";
+
 /// No backup is made by itself.
 pub const BY_HAND: &str = "[schedule]\\nenabled = false\\n";
 
@@ -31,8 +34,12 @@ pub fn agent(machine: &mut Machine, rest: &str) -> Job {
 
 #[track_caller]
 pub fn start(machine: &mut Machine) -> Job {
+    machine.guest().must(&format!("rm -f {SOCKET}"));
     let job = machine.start_tillstick("agent -v");
-    until(machine, |status| status.get("agent").is_some());
+    let came = format!("while [ ! -S {SOCKET} ] && kill -0 {}; do usleep 50000; done; test -S {SOCKET}", job.pid);
+    if machine.guest().run(&came).code != 0 {
+        panic!("the agent did not start: {}", machine.guest().join(job).err);
+    }
     job
 }
 

@@ -4,6 +4,7 @@
 mod agent;
 mod bad_media;
 pub mod bench;
+mod buttons;
 mod failing;
 mod identify;
 mod kernel_writes;
@@ -26,13 +27,6 @@ macro_rules! scenarios {
 }
 use scenarios;
 
-/// Those that do not pass yet, with their reasons in docs/PROMISES.md: they run when they are named.
-pub const OPEN: [&str; 3] = [
-    "a_stick_that_lies_about_its_size_is_never_called_safe_by_the_agent",
-    "a_mounted_stick_whose_writes_fail_is_never_called_safe",
-    "a_tse_with_its_real_usb_ids_that_the_till_reads_all_the_time_is_neither_read_nor_written",
-];
-
 pub fn all() -> Vec<&'static Scenario> {
     // The longest first, and at the very first the one that listens to the speaker for the pitch.
     let parts = [
@@ -43,6 +37,7 @@ pub fn all() -> Vec<&'static Scenario> {
         agent::ALL,
         failing::ALL,
         rules::ALL,
+        buttons::ALL,
         identify::ALL,
         slow::ALL,
         bad_media::ALL,

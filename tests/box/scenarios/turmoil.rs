@@ -15,6 +15,8 @@ scenarios![
 ];
 
 const MOMENTS: usize = 20;
+/// So many agents die one after the other before one may finish.
+const IN_A_ROW: usize = 5;
 
 /// An agent that runs, and a stick with its first backup.
 pub struct Turmoil<'a> {
@@ -55,23 +57,27 @@ impl<'a> Turmoil<'a> {
         self.stick.medium.waits_for_writes(at + 1);
         self.machine.pull(&self.stick);
         self.stick.medium.behaves(Behaviour::default());
-        until(self.machine, |status| status["agent"]["sticks"].as_array().is_some_and(Vec::is_empty));
-        until(self.machine, |status| status["agent"]["signal"] == "failed");
+        until(self.machine, |status| {
+            let gone = status["agent"]["sticks"].as_array().is_some_and(Vec::is_empty);
+            gone && status["agent"]["signal"] == "failed"
+        });
         self.holds(&format!("pulled before its write {at}"));
     }
 
-    /// The agent is killed when one of its writes has reached the stick, and started again.
-    fn kill(&mut self) {
-        let at = self.stick.medium.writes() + self.lot.below(self.writes);
+    /// Each agent is killed when one of its writes has reached the stick, and the next one finds the stick in its port.
+    fn kill(&mut self, agents: usize) {
         self.machine.attach(&self.stick);
-        self.stick.medium.waits_for_writes(at);
-        let agent = self.agent.take().unwrap();
-        self.machine.guest().must(&format!("kill -KILL {}", agent.pid));
-        self.machine.guest().join(agent);
-        // What the kernel has taken over it writes without the agent.
-        self.machine.guest().must("sync");
-        self.holds(&format!("the agent was killed at its write {at}"));
-        self.agent = Some(start(self.machine));
+        for _ in 0..agents {
+            let at = self.stick.medium.writes() + self.lot.below(self.writes);
+            self.stick.medium.waits_for_writes(at);
+            let agent = self.agent.take().unwrap();
+            self.machine.guest().must(&format!("kill -KILL {}", agent.pid));
+            self.machine.guest().join(agent);
+            // What the kernel has taken over it writes without the agent.
+            self.machine.guest().must("sync");
+            self.holds(&format!("the agent was killed at its write {at}"));
+            self.agent = Some(start(self.machine));
+        }
         until_sticks_are(self.machine, &["safe"]);
         self.machine.pull(&self.stick);
         until_sticks_are(self.machine, &[]);
@@ -109,8 +115,8 @@ fn a_stick_pulled_at_twenty_random_moments_loses_nothing(machine: &mut Machine) 
 
 fn an_agent_killed_at_twenty_random_moments_loses_nothing(machine: &mut Machine) {
     let mut turmoil = Turmoil::new(machine, "killed at random");
-    for _ in 0..MOMENTS {
-        turmoil.kill();
+    for _ in 0..MOMENTS / IN_A_ROW {
+        turmoil.kill(IN_A_ROW);
     }
     turmoil.stick.has_a_good_backup(DUMP, TINY_RECEIPTS);
 }
@@ -122,7 +128,7 @@ pub fn soak(machine: &mut Machine) {
         let number = turmoil.lot.below(turmoil.writes);
         match turmoil.lot.below(8) {
             0..3 => turmoil.pull(),
-            3..5 => turmoil.kill(),
+            3..5 => turmoil.kill(1),
             5 => turmoil.fail(number, libc::EIO),
             6 => turmoil.fail(number, libc::ENOSPC),
             _ => turmoil.in_peace(),
