@@ -19,6 +19,7 @@ pub mod agent;
 pub mod job;
 
 pub mod source;
+pub mod store;
 
 pub mod feedback;
 pub mod journal;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use tillstick::config::{Problems, Schedule, StoreKind, example, load, parse_str};
+use tillstick::config::{DirectoryConfig, Problems, Schedule, StoreKind, example, load, parse_str};
 use tillstick::error::{Error, Kind};
 use tillstick::lang::Lang;
 
@@ -272,7 +272,7 @@ fn conf_d_overrides_keys_joins_tables_and_problems_name_its_files() {
     assert_eq!((config.dump.level, config.dump.threads.map(Into::into)), (4, Some(2_u32)));
     assert_eq!((config.lang, config.sources.len()), (Lang::De, 1));
     assert!(matches!(config.schedule.rule, Schedule::Every { .. }), "the later file decides: {:?}", config.schedule);
-    let StoreKind::Directory { path } = &config.stores[&"nas".parse().unwrap()].kind;
+    let StoreKind::Directory(DirectoryConfig { path }) = &config.stores[&"nas".parse().unwrap()].kind;
     assert_eq!(path, Path::new("/mnt/nas"));
     let names: Vec<_> = loaded.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["tillstick.toml", "10-customer.toml", "20-shop.toml"]);

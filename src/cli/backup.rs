@@ -1,15 +1,19 @@
 //! `tillstick backup`: the main job.
 
-use super::{Context, Exit, StickFlag, say};
+use super::{Context, Exit, StickFlag, copy, say};
 use crate::agent::control::{Connection, Request};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::job::Site;
 use crate::job::backup::{Report, backup};
+use crate::job::copy::CopyDone;
+use crate::journal::STICK;
 use crate::lang::Lang;
 
 const EXAMPLES: &str = "\
 Examples:
-  tillstick backup                          into the primary folder; where the agent runs, also onto every stick
+  tillstick backup                          into the primary folder and to every store; by the agent, where it runs,
+                                            also onto every stick
+  tillstick backup --ask                    in two steps by hand: it asks before it backs up, and before it sends
   tillstick backup --stick /dev/sdb         and onto a stick that is not mounted
   tillstick backup --stick /media/usb0      and onto a stick that is mounted
   tillstick backup --stick stick.img        and onto an image of a stick";
@@ -19,20 +23,39 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     stick: StickFlag,
+    /// Ask before the backup is made, and again before it is sent to the stores.
+    #[arg(long)]
+    ask: bool,
+    /// Send nothing to the stores; `tillstick copy` does it later.
+    #[arg(long)]
+    no_copy: bool,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let config = context.config()?;
     let lang = config.lang;
-    let agent = if args.stick.at().is_none() { Connection::open(&config.agent.socket)? } else { None };
+    if args.ask {
+        let question =
+            lang.pick("Datenbank jetzt sichern?", "Back the database up now?", "¿Respaldar la base de datos ahora?");
+        if !context.screen.confirm(question)? {
+            return Err(Error::new(Kind::Cancelled, "no backup was made"));
+        }
+    }
+    let here = args.stick.at().is_some() || args.ask || args.no_copy;
+    let agent = if here { None } else { Connection::open(&config.agent.socket)? };
     let report: Report = match agent {
         // It knows the sticks that are plugged in, and copies to them.
         Some(mut agent) => agent.ask(&Request::Backup, &context.run())?,
-        None => backup(&Site::open(config)?, args.stick.at().as_ref(), &context.run())?,
+        None => {
+            backup(&Site::open(config.clone())?, args.stick.at().as_ref(), !args.ask && !args.no_copy, &context.run())?
+        }
     };
     context.screen.result(&report, |report| lines(report, lang))?;
     if !context.screen.is_json() {
-        for (copy, error) in report.copies.iter().filter_map(|copy| Some((copy, copy.error.as_ref()?))) {
+        let (sticks, stores): (Vec<CopyDone>, Vec<CopyDone>) =
+            report.copies.iter().cloned().partition(|copy| copy.store == STICK);
+        copy::complain(context, &stores, lang);
+        for (copy, error) in sticks.iter().filter_map(|copy| Some((copy, copy.error.as_ref()?))) {
             let medium = &copy.medium;
             let failed = match lang {
                 Lang::De => format!("der Stick {medium:?} ist NICHT sicher"),
@@ -41,6 +64,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
             };
             context.screen.complain(&format!("error: {failed}: {error}"));
         }
+    }
+    if args.ask && config.live_stores().next().is_some() {
+        return copy::run(context, &copy::Args::asking(report.id));
     }
     Ok(if report.all_copied() { Exit::Done } else { Exit::Partly })
 }
@@ -70,6 +96,7 @@ fn lines(report: &Report, lang: Lang) -> Vec<String> {
     for copy in &report.copies {
         match &copy.error {
             Some(_) => {}
+            None if copy.store != STICK => lines.extend(copy::sent(copy, lang)),
             None => {
                 for repaired in &copy.repaired {
                     lines.push(format!("  repaired on the stick: {repaired}"));

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Context, Exit, StickFlag};
+use super::{Context, Exit, StickFlag, StoreFlag};
 use crate::error::{Error, Kind, Result};
 use crate::job::check::{self, Finding};
+use crate::job::stores;
+use crate::job::stores::check::Depth;
 use crate::model::BackupId;
 
 const EXAMPLES: &str = "\
@@ -12,6 +14,8 @@ Examples:
   tillstick check                            every backup in the primary: sizes, hashes, the gzip stream, the dump's end
   tillstick check 20261122T200002Z --drill   and restore it into a scratch database and compare every value
   tillstick check --stick /dev/sdb           every backup on a stick, read from the medium
+  tillstick check --store nas                this box's backups in a store: manifests and sizes
+  tillstick check --store nas --read         ... and every byte
   tillstick check 104711_kasse.sql.gz        a single file";
 
 #[derive(Debug, clap::Args)]
@@ -22,10 +26,15 @@ pub(super) struct Args {
     what: Option<String>,
     #[command(flatten)]
     stick: StickFlag,
+    #[command(flatten)]
+    store: StoreFlag,
+    /// Read every byte in the store, too; otherwise what its server says is compared.
+    #[arg(long, requires = "store")]
+    read: bool,
     /// Load each artifact into a scratch database and compare it with what was backed up.
     #[arg(long)]
     drill: bool,
-    /// Where scratch databases are made when a stick is drilled.
+    /// Where scratch databases are made when a stick or store is drilled.
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     scratch: PathBuf,
 }
@@ -50,7 +59,20 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
                     args.drill.then_some(&*args.scratch),
                     &run,
                 )?,
-                None => check::primary(&context.site()?, id.as_ref(), args.drill, &run)?,
+                None => {
+                    let site = context.site()?;
+                    match args.store.at(&site)? {
+                        Some(at) => {
+                            let depth = match (args.drill, args.read) {
+                                (true, _) => Depth::Drill(&args.scratch),
+                                (false, true) => Depth::Read,
+                                (false, false) => Depth::Facts,
+                            };
+                            stores::check::check(&site, &at, id.as_ref(), depth, &run)?
+                        }
+                        None => check::primary(&site, id.as_ref(), args.drill, &run)?,
+                    }
+                }
             }
         }
     };

@@ -39,8 +39,6 @@ fn check(context: &Context) -> Result<Exit> {
         let word = say::plural(sources, "source", "sources");
         lines.push(format!("the configuration of customer {} is good: {sources} {word}", loaded.config.customer));
         lines.extend(missing_databases(&loaded.config));
-        lines.push("not acted on by this version:".into());
-        lines.extend(loaded.config.not_acted_on().iter().map(|line| format!("  {line}")));
         lines
     })?;
     Ok(Exit::Done)

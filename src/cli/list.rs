@@ -1,17 +1,20 @@
-//! `tillstick list`: the backups in the primary or on a stick.
+//! `tillstick list`: the backups in the primary, in a store or on a stick.
 
 use jiff::Timestamp;
 
-use super::{Context, Exit, StickFlag, lang_of_environment, say};
+use super::{Context, Exit, StickFlag, StoreFlag, lang_of_environment, say};
 use crate::error::Result;
 use crate::job::history::History;
 use crate::job::list::{self, Listed};
+use crate::job::stores;
 use crate::lang::Lang;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     stick: StickFlag,
+    #[command(flatten)]
+    store: StoreFlag,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
@@ -25,7 +28,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
         }
         None => {
             let site = context.site()?;
-            (list::primary(&site, &History::of(&site, &run))?, site.config.lang)
+            let history = History::of(&site, &run);
+            let listed = match args.store.at(&site)? {
+                Some(at) => stores::list::list(&site, &at, &history, &run)?,
+                None => list::primary(&site, &history)?,
+            };
+            (listed, site.config.lang)
         }
     };
     let now = Timestamp::now();

@@ -5,6 +5,7 @@ mod backup;
 mod card;
 mod check;
 mod config;
+mod copy;
 mod dump;
 mod format;
 mod init;
@@ -19,6 +20,7 @@ mod schedule;
 mod screen;
 mod status;
 mod stick;
+mod store;
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -30,9 +32,9 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, LogConfig, LogTarget};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::host::signals;
-use crate::job::{Site, StickAt};
+use crate::job::{Site, StickAt, StoreAt};
 use crate::lang::Lang;
-use crate::model::Cancel;
+use crate::model::{Cancel, FileName};
 use crate::source::sqlite;
 use crate::stick::probe::apart;
 use screen::Screen;
@@ -42,6 +44,7 @@ Examples:
   tillstick init                                 make a configuration by answering questions
   tillstick backup                               back up every configured source
   tillstick backup --stick /dev/sdb              ... and copy it to a stick
+  tillstick copy --to nas                        ... to a store
   tillstick list                                 the backups that are there
   tillstick restore 20261122T200002Z --into new.db
   tillstick recover /dev/sdb                     a fresh box gets everything back from a stick
@@ -82,9 +85,11 @@ enum Verb {
     Config(config::Verb),
     /// Run on the box: back up whenever a stick is plugged in, until SIGTERM.
     Agent(agent::Args),
-    /// Back up every source, and copy the backup to a stick.
+    /// Back up every source, and copy the backup to a stick and to the stores.
     Backup(backup::Args),
-    /// List the backups that are there, or those on a stick, of every box (which needs no configuration).
+    /// Copy a backup to stores.
+    Copy(copy::Args),
+    /// List the backups that are there, those in a store, or those on a stick, of every box (which needs no configuration).
     List(list::Args),
     /// Check that backups are what they were, and with a drill that they restore.
     Check(check::Args),
@@ -101,6 +106,9 @@ enum Verb {
     /// Look at a stick.
     #[command(subcommand)]
     Stick(stick::Verb),
+    /// Set stores up, try them out, or remove all that they have of a customer.
+    #[command(subcommand)]
+    Store(store::Verb),
     /// Draw the card with the light's patterns and the beeps, as SVG.
     Card(card::Args),
     /// Dump a database into a .sql.gz; needs no configuration.
@@ -128,6 +136,20 @@ struct StickFlag {
 impl StickFlag {
     fn at(&self) -> Option<StickAt> {
         self.stick.clone().map(|path| StickAt { path, plain_folder: self.plain_folder })
+    }
+}
+
+/// A store that a verb may be told to use.
+#[derive(Debug, clap::Args)]
+struct StoreFlag {
+    /// The store, as the configuration names it.
+    #[arg(long, value_name = "STORE", conflicts_with = "stick")]
+    store: Option<FileName>,
+}
+
+impl StoreFlag {
+    fn at(&self, site: &Site) -> Result<Option<StoreAt>> {
+        self.store.as_ref().map(|name| StoreAt::of(site, name)).transpose()
     }
 }
 
@@ -210,6 +232,7 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
         Verb::Config(verb) => config::run(context, &verb),
         Verb::Agent(args) => agent::run(context, &args),
         Verb::Backup(args) => backup::run(context, &args),
+        Verb::Copy(args) => copy::run(context, &args),
         Verb::List(args) => list::run(context, &args),
         Verb::Check(args) => check::run(context, &args),
         Verb::Restore(args) => restore::run(context, args),
@@ -218,6 +241,7 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
         Verb::Status(args) => status::run(context, &args),
         Verb::Schedule => schedule::run(context),
         Verb::Stick(verb) => stick::run(context, verb),
+        Verb::Store(verb) => store::run(context, &verb),
         Verb::Card(args) => card::run(context, &args),
         Verb::Dump(args) => dump::run(context, &args),
         Verb::Load(args) => load::run(context, &args),

@@ -1,14 +1,16 @@
 //! `tillstick prune`: the clean-up, with a reason for whatever stays and whatever goes.
 
-use super::{Context, Exit, StickFlag};
+use super::{Context, Exit, StickFlag, StoreFlag};
 use crate::error::Result;
 use crate::job::prune::{self, Judged, Report};
+use crate::job::stores;
 
 const EXAMPLES: &str = "\
 Examples:
   tillstick prune --dry-run                   what would stay and what would go, and why
   tillstick prune                             as [retention] says; each backup does it by itself afterwards
-  tillstick prune --stick /dev/sdb            this box's backups on a stick, down to sticks.keep";
+  tillstick prune --stick /dev/sdb            this box's backups on a stick, down to sticks.keep
+  tillstick prune --store nas                 this box's backups in a store, as its own retention says";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -18,13 +20,16 @@ pub(super) struct Args {
     dry_run: bool,
     #[command(flatten)]
     stick: StickFlag,
+    #[command(flatten)]
+    store: StoreFlag,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let site = context.site()?;
-    let report = match args.stick.at() {
-        Some(stick) => prune::on_stick(&site, &stick, args.dry_run, &context.run())?,
-        None => prune::primary(&site, args.dry_run, &context.run())?,
+    let report = match (args.stick.at(), args.store.at(&site)?) {
+        (Some(stick), _) => prune::on_stick(&site, &stick, args.dry_run, &context.run())?,
+        (None, Some(at)) => stores::prune::prune(&site, &at, args.dry_run, &context.run())?,
+        (None, None) => prune::primary(&site, args.dry_run, &context.run())?,
     };
     context.screen.result(&report, lines)?;
     Ok(Exit::Done)

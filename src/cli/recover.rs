@@ -1,28 +1,39 @@
-//! `tillstick recover`: a fresh box gets everything back from a stick.
+//! `tillstick recover`: a fresh box gets everything back from a stick or a store.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::{Context, Exit, lang_of_environment, say};
+use crate::config;
 use crate::error::{Error, Kind, Result};
-use crate::job::StickAt;
 use crate::job::recover::{self, Plan};
-use crate::model::BackupId;
+use crate::job::{RecoverFrom, StickAt, StoreAt};
+use crate::model::{BackupId, FileName};
 
 const EXAMPLES: &str = "\
 Examples:
   tillstick recover /dev/sdb                     database and configuration to where they were
   tillstick recover stick.img --into /tmp/look   everything into one folder
-  tillstick recover /dev/sdb --box kasse-2       when several boxes share the stick";
+  tillstick recover /dev/sdb --box kasse-2       when several boxes share the stick
+  tillstick recover --stores access.toml         from a store that the file names as tillstick.toml does";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The stick: an image file, a block device, or the folder where it is mounted.
-    #[arg(value_name = "STICK")]
-    stick: PathBuf,
+    #[arg(value_name = "STICK", required_unless_present = "stores", conflicts_with = "stores")]
+    stick: Option<PathBuf>,
+    /// From a store: a file that names it as tillstick.toml does, in [stores.NAME]; nothing else in it counts.
+    #[arg(long, value_name = "FILE")]
+    stores: Option<PathBuf>,
+    /// Which store of that file, when it names several.
+    #[arg(long, value_name = "STORE", requires = "stores")]
+    store: Option<FileName>,
+    /// Which customer's backups, when several share the store.
+    #[arg(long, value_name = "NUMBER", requires = "stores")]
+    customer: Option<FileName>,
     /// Which box's backups, when several share the stick.
     #[arg(long = "box", value_name = "NAME")]
     box_name: Option<String>,
@@ -33,7 +44,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
     /// The stick may be a folder that lies on no block device.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "stores")]
     plain_folder: bool,
     /// Do not ask.
     #[arg(long, short)]
@@ -41,9 +52,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
-    let at = StickAt { path: args.stick, plain_folder: args.plain_folder };
-    let (name, into, config) = (args.box_name.as_deref(), args.into.as_deref(), &context.config);
-    let plan = recover::plan(&at, name, args.id.as_ref(), into, config, &context.run())?;
+    let from = match (args.stick, &args.stores) {
+        (Some(path), _) => RecoverFrom::Stick(StickAt { path, plain_folder: args.plain_folder }),
+        (None, Some(file)) => RecoverFrom::Store(store_of(file, args.store.as_ref())?, args.customer.clone()),
+        (None, None) => return Err(Error::new(Kind::Usage, "name a stick, or a store with --stores FILE")),
+    };
+    let (name, into, path) = (args.box_name.as_deref(), args.into.as_deref(), &context.config);
+    let plan = recover::plan(&from, name, args.id.as_ref(), into, path, &context.run())?;
     for line in describe(&plan) {
         match args.yes {
             true => context.screen.note(&line),
@@ -69,6 +84,21 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
         lines
     })?;
     Ok(Exit::Done)
+}
+
+fn store_of(file: &Path, name: Option<&FileName>) -> Result<StoreAt> {
+    let mut stores = config::load_stores(file)?;
+    let names: Vec<String> = stores.keys().map(ToString::to_string).collect();
+    let chosen = match (name, stores.len()) {
+        (Some(name), _) => stores.remove_entry(name),
+        (None, 1) => stores.pop_first(),
+        (None, _) => None,
+    };
+    let (name, config) = chosen.ok_or_else(|| {
+        Error::new(Kind::Usage, format!("which store of {file:?} is meant?"))
+            .help(format!("choose one with --store: {}", names.join(", ")))
+    })?;
+    Ok(StoreAt { name, config })
 }
 
 fn describe(plan: &Plan) -> Vec<String> {

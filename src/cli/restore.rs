@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use super::{Context, Exit, say};
 use crate::config::{Config, SourceKind};
 use crate::error::{Error, Kind, Result};
-use crate::job::Site;
 use crate::job::restore::{self, Origin, Report};
+use crate::job::{Site, StoreAt};
 use crate::model::{BackupId, FileName};
 
 const EXAMPLES: &str = "\
 Examples:
   tillstick restore 20261122T200002Z --into /tmp/look.db    beside the database in use
   tillstick restore 104711_kasse.sql.gz --into new.db       from a file; needs no configuration
+  tillstick restore 20261122T200002Z --store nas --into new.db   from a store
   tillstick restore 20261122T200002Z --in-place             the old database is set aside, not deleted";
 
 #[derive(Debug, clap::Args)]
@@ -25,6 +26,9 @@ pub(super) struct Args {
     /// Which source of the backup.
     #[arg(long, value_name = "NAME")]
     source: Option<FileName>,
+    /// From this store instead of the backups here.
+    #[arg(long, value_name = "STORE")]
+    store: Option<FileName>,
     /// Make a new database here.
     #[arg(long, value_name = "PATH", required_unless_present = "in_place", conflicts_with = "in_place")]
     into: Option<PathBuf>,
@@ -38,7 +42,15 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     let (site, origin) = match args.what.parse::<BackupId>() {
-        Ok(id) => (Some(context.site()?), Origin::Backup { id, source: args.source.clone() }),
+        Ok(id) => {
+            let (site, source) = (context.site()?, args.source.clone());
+            let origin = match &args.store {
+                Some(name) => Origin::Store { at: StoreAt::of(&site, name)?, id, source },
+                None => Origin::Backup { id, source },
+            };
+            (Some(site), origin)
+        }
+        Err(error) if args.store.is_some() => return Err(error),
         Err(_) => (None, Origin::File(PathBuf::from(&args.what))),
     };
     let mut chosen = restore::choose(site.as_ref(), &origin)?;
@@ -67,7 +79,7 @@ fn in_place(
     context: &Context,
 ) -> Result<Report> {
     let label = match origin {
-        Origin::Backup { id, .. } => id.to_string(),
+        Origin::Backup { id, .. } | Origin::Store { id, .. } => id.to_string(),
         Origin::File(_) => BackupId::next(jiff::Timestamp::now(), None).to_string(),
     };
     restore::in_place(site, chosen, database, &label, &context.run())

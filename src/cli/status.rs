@@ -9,7 +9,7 @@ use crate::agent::{AgentStatus, Live, Stick, StickStatus};
 use crate::error::Result;
 use crate::job::Site;
 use crate::job::history::History;
-use crate::job::status::{Failure, Held, Status, status};
+use crate::job::status::{Failure, Held, Status, StoreStatus, status};
 use crate::journal::{Outcome, PRIMARY, PastRun};
 use crate::lang::Lang;
 
@@ -106,6 +106,7 @@ fn lines(status: &Status, now: Timestamp, lang: Lang) -> Vec<String> {
     if status.places.len() > PLACES_SHOWN {
         lines.push(format!("  ... (+{})", status.places.len() - PLACES_SHOWN));
     }
+    lines.extend(status.stores.iter().filter_map(|store| behind(store, now, lang)));
     let drill = lang.pick("Letzte Probe-Wiederherstellung", "Last trial restore", "Última restauración de prueba");
     let never = lang.pick("noch nie", "never", "nunca");
     let when = status.last_drill.as_ref().map_or_else(|| never.to_owned(), |drill| say::ago(drill.at, now, lang));
@@ -149,6 +150,18 @@ fn place(held: &Held, now: Timestamp, lang: Lang) -> String {
     line
 }
 
+/// What a store has not got yet.
+fn behind(store: &StoreStatus, now: Timestamp, lang: Lang) -> Option<String> {
+    let since = store.since.filter(|_| store.behind > 0)?;
+    let waiting = lang.pick("noch nicht gesendet", "not sent yet", "sin enviar");
+    let newest = store.newest.as_ref().map_or_else(
+        || lang.pick("noch keine Kopie", "no copy yet", "aún sin copia").to_owned(),
+        |newest| format!("{newest}, {}", say::ago(since, now, lang)),
+    );
+    let red = if store.overdue { lang.pick(" ÜBERFÄLLIG", " OVERDUE", " ATRASADO") } else { "" };
+    Some(format!("  {}: {newest}; {waiting}: {}{red}", store.name, store.behind))
+}
+
 fn name(held: &Held, lang: Lang) -> String {
     let medium = &held.place.medium;
     match (held.place.store.as_str(), &held.label) {
@@ -158,7 +171,8 @@ fn name(held: &Held, lang: Lang) -> String {
             // A label may be any text: it is quoted so that it cannot play with the terminal.
             label.as_ref().map_or_else(|| format!("{stick} {medium}"), |label| format!("{stick} {label:?} ({medium})"))
         }
-        (store, _) => format!("{store} {medium}"),
+        (store, Some(label)) => format!("{store} ({label})"),
+        (store, None) => format!("{store} ({medium})"),
     }
 }
 

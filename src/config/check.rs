@@ -12,6 +12,7 @@ use crate::model::{ArtifactName, FileName};
 /// Reports every contradiction between keys.
 pub(super) fn check(config: &Config, tree: &Table, report: &mut Report) {
     artifact_names(config, tree, report);
+    store_names(config, tree, report);
     paths(config, tree, report);
 }
 
@@ -37,6 +38,18 @@ fn artifact_names(config: &Config, tree: &Table, report: &mut Report) {
                 _ => {}
             }
         }
+    }
+}
+
+/// What copies are noted under; see the journal's places.
+const TAKEN: [&str; 2] = ["primary", "stick"];
+
+/// A store may not have the name of what is no store.
+fn store_names(config: &Config, tree: &Table, report: &mut Report) {
+    for name in config.stores.keys().filter(|name| TAKEN.contains(&name.as_str())) {
+        let at = find(tree, &["stores", name.as_str()]).map(|entry| entry.key_at);
+        let message = format!("copies on a {name} are noted under this name already");
+        report.wrong(at, &dotted("stores", name.as_str()), message, Some("choose another name".into()));
     }
 }
 
@@ -95,8 +108,15 @@ fn used<'c>(config: &'c Config, tree: &Table) -> Vec<Used<'c>> {
         all.push(Used { path, role: Role::Stick, ..place(&["sticks", "path"]) });
     }
     for (name, store) in &config.stores {
-        let StoreKind::Directory { path } = &store.kind;
-        all.push(Used { path, role: Role::Store, ..place(&["stores", name.as_str(), "path"]) });
+        match &store.kind {
+            StoreKind::Directory(directory) => {
+                all.push(Used {
+                    path: &directory.path,
+                    role: Role::Store,
+                    ..place(&["stores", name.as_str(), "path"])
+                });
+            }
+        }
     }
     for (name, source) in &config.sources {
         let SourceKind::Sqlite(sqlite) = &source.kind;

@@ -28,9 +28,9 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 pub use init::{Answers, Question, questions, write_config};
 pub use problem::{Problem, Problems};
 pub use sections::{
-    Accept, After, AgentConfig, Automount, Device, DumpConfig, FeedbackConfig, Key, LogConfig, LogTarget,
-    PrimaryConfig, QuietHours, Schedule, ScheduleConfig, SourceConfig, SourceKind, Spool, SqliteConfig, StickPath,
-    SticksConfig, StoreConfig, StoreKind, TseConfig,
+    Accept, After, AgentConfig, Automount, Device, DirectoryConfig, DumpConfig, FeedbackConfig, Key, LogConfig,
+    LogTarget, PrimaryConfig, QuietHours, Schedule, ScheduleConfig, SourceConfig, SourceKind, Spool, SqliteConfig,
+    StickPath, SticksConfig, StoreConfig, StoreKind, TseConfig,
 };
 pub use show::show;
 pub use units::{format_duration, format_size, format_time, parse_duration, parse_size, parse_time};
@@ -134,17 +134,10 @@ impl Config {
         zone(&self.time_zone).ok_or_else(gone)
     }
 
-    /// What stands here and is not acted on by this version, each in one line.
-    pub fn not_acted_on(&self) -> Vec<String> {
-        let mut lines: Vec<String> =
-            self.idle_stores().map(|name| format!("stores.{name}: copies go to sticks only")).collect();
-        lines.push("mode: copies go to sticks only".into());
-        lines
-    }
-
-    /// The stores that are switched on, which this version does not serve.
-    pub fn idle_stores(&self) -> impl Iterator<Item = &FileName> {
-        self.stores.iter().filter(|(_, store)| store.enabled).map(|(name, _)| name)
+    /// The stores that get a copy of each backup: those that are switched on, in mode `X` without those off-site.
+    pub fn live_stores(&self) -> impl Iterator<Item = (&FileName, &StoreConfig)> {
+        let local = self.mode == Mode::Local;
+        self.stores.iter().filter(move |(_, store)| store.enabled && !(local && store.kind.is_off_site()))
     }
 
     /// `None` when a required key is missing or wrong, which is reported.
@@ -205,6 +198,19 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
     let tree = read::files(path, &mut report);
     let files = report.files().to_vec();
     finish(&tree, report).map(|config| Loaded { config, files })
+}
+
+/// Reads nothing but the stores of one file: all that a box needs which knows nothing else.
+pub fn load_stores(path: &Path) -> Result<BTreeMap<FileName, StoreConfig>, Problems> {
+    let mut report = Report::default();
+    let tree = read::files(path, &mut report);
+    let mut root = Section::root(&tree, &mut report);
+    let stores = root.named("stores", |section| StoreConfig::read(section, &Rules::default()));
+    root.require_table("stores", "[stores.cloud] and the keys of this store, as in tillstick.toml");
+    match report.finish() {
+        Some(problems) => Err(problems),
+        None => Ok(stores),
+    }
 }
 
 /// Reads one text; `name` stands for the file in problems.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::artifact::verify;
 use super::copy::{self, CopyDone};
 use super::record::{Record, recorded};
-use super::{Site, StickAt, drill, prune};
+use super::{Site, StickAt, StoreAt, drill, prune, stores};
 use crate::config::{self, Spool};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::block;
@@ -64,15 +64,23 @@ impl Report {
     }
 }
 
-/// Backs all sources up, and copies the backup to the stick when one is given.
+/// Backs all sources up, and copies the backup to the stick when one is given, and `to_stores` when that is wanted.
 ///
 /// The backup stays good when its copy fails; the report says which copies failed.
-pub fn backup(site: &Site, stick: Option<&StickAt>, run: &Run) -> Result<Report> {
+pub fn backup(site: &Site, stick: Option<&StickAt>, to_stores: bool, run: &Run) -> Result<Report> {
     recorded(Some(site), RunKind::Backup, run, |record| {
         // While another run is at work nothing begins here, not even a record of it.
         let lock = site.primary.lock("backup")?;
         record.begin();
-        make_and_copy(site, &lock, stick, record, run)
+        let mut report = make_and_copy(site, &lock, stick, record, run)?;
+        // A slow line keeps nobody from making the next backup.
+        drop(lock);
+        let stores = if to_stores { StoreAt::live(site) } else { Vec::new() };
+        if !stores.is_empty() {
+            let stored = site.primary.find(&report.id)?;
+            report.copies.extend(stores::copy::to_all(site, &stored, &stores, record, run)?);
+        }
+        Ok(report)
     })
 }
 
@@ -132,9 +140,7 @@ pub(super) fn make(
     let started = Timestamp::now();
     let clock = prune::judge_clock(started, &past);
     let id = BackupId::next(started, known.first().map(Stored::id).max(newest_elsewhere));
-    let idle = site.config.idle_stores();
-    let mut warnings: Vec<String> =
-        idle.map(|name| format!("store `{name}` gets no copy: this version copies to sticks only")).collect();
+    let mut warnings = Vec::new();
     if !clock.is_trusted() {
         warnings.push(format!("{}; the backup is made and nothing is pruned by it", clock.reason()));
     }

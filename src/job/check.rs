@@ -98,7 +98,7 @@ pub fn on_stick(
     })
 }
 
-fn kind(with_drill: bool) -> RunKind {
+pub(super) fn kind(with_drill: bool) -> RunKind {
     if with_drill { RunKind::Drill } else { RunKind::Check }
 }
 
@@ -113,7 +113,7 @@ pub fn file(path: &Path, run: &Run) -> Result<Vec<Finding>> {
 }
 
 /// Looks at one artifact after the other and notes what it finds.
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     place: String,
     /// Where drills make their databases; `None` without drills.
     scratch: Option<&'a Path>,
@@ -122,12 +122,12 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn new(place: String, scratch: Option<&'a Path>, run: &'a Run<'a>) -> Self {
+    pub(super) fn new(place: String, scratch: Option<&'a Path>, run: &'a Run<'a>) -> Self {
         Self { place, scratch, run, findings: Vec::new() }
     }
 
     /// Looks at all artifacts of a backup; gives the first problem.
-    fn artifacts<'r>(
+    pub(super) fn artifacts<'r>(
         &mut self,
         manifest: &Manifest,
         mut open: impl FnMut(&ArtifactFacts) -> Result<Box<dyn Read + Send + 'r>>,
@@ -145,11 +145,11 @@ impl<'a> Checker<'a> {
         Ok(first)
     }
 
-    fn how(&self) -> How {
+    pub(super) fn how(&self) -> How {
         if self.scratch.is_some() { How::Drilled } else { How::Checked }
     }
 
-    fn finish(self, record: &mut Record) -> Vec<Finding> {
+    pub(super) fn finish(self, record: &mut Record) -> Vec<Finding> {
         let bad: Vec<&String> = self.findings.iter().filter_map(|finding| finding.problem.as_ref()).collect();
         if let Some(first) = bad.first() {
             let (bad, all) = (bad.len(), self.findings.len());
@@ -158,7 +158,7 @@ impl<'a> Checker<'a> {
         self.findings
     }
 
-    fn found(&mut self, id: Option<&BackupId>, artifact: &str, drilled: bool, problem: Option<String>) {
+    pub(super) fn found(&mut self, id: Option<&BackupId>, artifact: &str, drilled: bool, problem: Option<String>) {
         let (place, artifact) = (self.place.clone(), artifact.to_owned());
         self.findings.push(Finding { place, id: id.cloned(), artifact, drilled, problem });
     }
@@ -173,7 +173,7 @@ fn problem(checked: Result<()>) -> Result<Option<String>> {
     }
 }
 
-fn warn_unsealed(id: &BackupId, sealed: bool, run: &Run) {
+pub(super) fn warn_unsealed(id: &BackupId, sealed: bool, run: &Run) {
     if !sealed {
         run.warn(ManifestFile::unsealed(id));
     }

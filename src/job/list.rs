@@ -48,7 +48,7 @@ pub struct Copied {
 }
 
 impl Listed {
-    fn new(manifest: &Manifest) -> Self {
+    pub(super) fn new(manifest: &Manifest) -> Self {
         Self {
             id: manifest.id.clone(),
             started: Some(manifest.started),
@@ -63,7 +63,7 @@ impl Listed {
     }
 
     /// A backup of which only the id is known, and why.
-    fn broken(id: &BackupId, problem: String) -> Self {
+    pub(super) fn broken(id: &BackupId, problem: String) -> Self {
         Self {
             id: id.clone(),
             started: None,

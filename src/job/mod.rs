@@ -15,12 +15,16 @@ pub mod recover;
 pub mod restore;
 pub mod status;
 pub mod stick_report;
+pub mod stores;
 
 mod artifact;
 mod drill;
 mod record;
+mod recover_from;
 mod site;
 mod stick;
 
+pub use recover_from::From as RecoverFrom;
 pub use site::Site;
 pub use stick::StickAt;
+pub use stores::StoreAt;

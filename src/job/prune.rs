@@ -30,7 +30,7 @@ pub struct Report {
 }
 
 impl Report {
-    fn to_go(&self) -> impl Iterator<Item = &BackupId> {
+    pub(super) fn to_go(&self) -> impl Iterator<Item = &BackupId> {
         self.backups.iter().filter(|backup| !backup.keep && !self.dry_run).map(|backup| &backup.id)
     }
 }
@@ -67,12 +67,12 @@ impl Judged {
 }
 
 /// A backup that was found in one place.
-struct Found {
-    id: BackupId,
+pub(super) struct Found {
+    pub(super) id: BackupId,
     /// Nothing when it cannot be read.
-    manifest: Option<Manifest>,
-    whole: bool,
-    copied: bool,
+    pub(super) manifest: Option<Manifest>,
+    pub(super) whole: bool,
+    pub(super) copied: bool,
 }
 
 /// Prunes the primary as the configuration says; with `dry_run` it only says what it would do.
@@ -166,7 +166,7 @@ pub(super) fn doubts(site: &Site, now: Timestamp) -> Result<(Clock, Option<Fell>
     Ok((clock, fell(now, clock, &whole)))
 }
 
-fn judge(site: &Site, place: String, dry_run: bool, rules: &Rules, found: &[Found]) -> Result<Report> {
+pub(super) fn judge(site: &Site, place: String, dry_run: bool, rules: &Rules, found: &[Found]) -> Result<Report> {
     let own = |found: &Found| found.manifest.as_ref().filter(|manifest| manifest.box_id == site.box_id).is_some();
     let manifests = |only_whole: bool| {
         let wanted = found.iter().filter(|found| own(found) && (found.whole || !only_whole));

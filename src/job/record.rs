@@ -12,7 +12,7 @@ use super::stick::Identity;
 use crate::error::{Error, Kind, Result};
 use crate::host::process;
 use crate::journal::{
-    CopyHistory, Ended, Fact, How, Journal, MadeBefore, NewRun, Opened, Outcome, Place, Proof, RunKind, STICK,
+    CopyHistory, Ended, Fact, How, Journal, MadeBefore, NewRun, Opened, Outcome, Place, Proof, RunKind,
 };
 use crate::model::{BackupId, Run};
 use crate::primary::CopyRecord;
@@ -139,13 +139,18 @@ impl<'a> Record<'a> {
         let Some(site) = self.site else { return };
         let ours = stored.iter().filter(|stored| stored.complete && stored.manifest.box_id == site.box_id);
         let backups: Vec<_> = ours.map(|stored| (stored.manifest.id.clone(), Some(stored.manifest.finished))).collect();
+        self.saw_in(Place::stick(&stick.medium), stick.label.clone(), backups);
+    }
+
+    /// A stick or store was looked at, and has these whole backups of this box.
+    pub(super) fn saw_in(&mut self, place: Place, label: Option<String>, backups: Vec<(BackupId, Option<Timestamp>)>) {
+        let Some(site) = self.site else { return };
         for known in site.primary.list().unwrap_or_default() {
             if !backups.iter().any(|(id, _)| id == known.id()) {
-                self.remember(known.forget_copy(STICK, &stick.medium));
+                self.remember(known.forget_copy(&place.store, &place.medium));
             }
         }
-        let place = Place::stick(&stick.medium);
-        self.facts.push(Fact::Seen { place, label: stick.label.clone(), backups });
+        self.facts.push(Fact::Seen { place, label, backups });
     }
 
     /// A copy was removed.
@@ -162,18 +167,30 @@ impl<'a> Record<'a> {
 
     /// A backup on a stick was looked at. Only a good one counts as a copy that is elsewhere.
     pub(super) fn proved_on(&mut self, stick: &Identity, backup: &BackupId, how: How, problem: Option<&str>) {
-        let Some(site) = self.site else { return };
-        if let Ok(stored) = site.primary.find(backup) {
-            let Identity { medium, label } = stick.clone();
-            self.remember(match problem {
-                None => stored.add_copy(CopyRecord { store: STICK.into(), medium, label, verified: Timestamp::now() }),
-                Some(_) => stored.forget_copy(STICK, &medium),
-            });
-        }
-        self.proved(backup, Place::stick(&stick.medium), how, problem);
+        self.proved_in(Place::stick(&stick.medium), stick.label.clone(), backup, how, problem);
     }
 
-    fn remember(&self, done: Result<()>) {
+    /// The same for any place but the primary.
+    pub(super) fn proved_in(
+        &mut self,
+        place: Place,
+        label: Option<String>,
+        backup: &BackupId,
+        how: How,
+        problem: Option<&str>,
+    ) {
+        let Some(site) = self.site else { return };
+        if let Ok(stored) = site.primary.find(backup) {
+            let Place { store, medium } = place.clone();
+            self.remember(match problem {
+                None => stored.add_copy(CopyRecord { store, medium, label, verified: Timestamp::now() }),
+                Some(_) => stored.forget_copy(&store, &medium),
+            });
+        }
+        self.proved(backup, place, how, problem);
+    }
+
+    pub(super) fn remember(&self, done: Result<()>) {
         if let Err(error) = done {
             self.run.warn(format!("where copies are could not be noted: {}", one_line(&error.report())));
         }

@@ -1,4 +1,4 @@
-//! The recovery: a box that knows nothing gets its database and its configuration back from a stick alone (T13).
+//! The recovery: a box that knows nothing gets its database and its configuration back from a stick or a store alone (T13).
 
 use std::path::{Path, PathBuf};
 
@@ -6,26 +6,22 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::StickAt;
 use super::artifact::{Checked, verify};
 use super::record::recorded;
-use super::stick::Identity;
+use super::recover_from::{Found, From, Medium};
 use super::{Site, drill, site};
 use crate::config::{self, Config, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
-use crate::journal::{How, RunKind};
+use crate::journal::RunKind;
 use crate::model::{ArtifactFacts, BackupId, Manifest, ManifestFile, Run, Stage};
 use crate::pack::Unpacker;
 use crate::source::sqlite::{self, LoadOptions};
-use crate::stick::fs::StickFs;
-use crate::stick::generations::{Stored, held, open_artifact};
 
 /// What a recovery would bring back, for a person to agree to.
 pub struct Plan {
-    fs: Box<dyn StickFs>,
-    stick: Identity,
-    stored: Stored,
+    medium: Medium,
+    found: Found,
     /// Where the configuration goes.
     pub config_path: PathBuf,
     /// Where each database goes.
@@ -58,50 +54,48 @@ pub struct Report {
 impl Plan {
     /// The backup that would be used.
     pub fn manifest(&self) -> &Manifest {
-        &self.stored.manifest
+        &self.found.manifest
     }
 
     /// Its age in seconds as of `now`.
     pub fn age_seconds(&self, now: Timestamp) -> i64 {
-        now.duration_since(self.stored.manifest.started).as_secs()
+        now.duration_since(self.found.manifest.started).as_secs()
     }
 }
 
-/// Looks at a stick for the newest complete backup (of `box_name`, where several boxes share it; or just `id`).
+/// Looks at a stick or store for the newest complete backup (of `box_name`, where several boxes share it; or just `id`).
 ///
 /// Files go where the backup's own configuration had them, or all into the folder `into`.
 pub fn plan(
-    at: &StickAt,
+    from: &From,
     box_name: Option<&str>,
     id: Option<&BackupId>,
     into: Option<&Path>,
     config_path: &Path,
     run: &Run,
 ) -> Result<Plan> {
-    let (mut fs, stick) = at.open_for_reading()?;
-    let wanted = |stored: &Stored| {
-        box_name.is_none_or(|name| stored.manifest.box_name.as_str() == name)
-            && id.is_none_or(|id| stored.manifest.id == *id)
+    let looked = from.look(box_name, run)?;
+    let wanted = |found: &Found| {
+        box_name.is_none_or(|name| found.manifest.box_name.as_str() == name)
+            && id.is_none_or(|id| found.manifest.id == *id)
     };
-    let held = held(fs.as_mut())?;
-    let (mut found, broken): (Vec<Stored>, Vec<Stored>) =
-        held.backups.into_iter().filter(wanted).partition(|stored| stored.complete);
-    let mut boxes: Vec<&str> = found.iter().map(|stored| stored.manifest.box_name.as_str()).collect();
+    let (mut whole, broken): (Vec<Found>, Vec<Found>) =
+        looked.found.into_iter().filter(wanted).partition(|found| found.complete);
+    let mut boxes: Vec<&str> = whole.iter().map(|found| found.manifest.box_name.as_str()).collect();
     boxes.sort_unstable();
     boxes.dedup();
     if boxes.len() > 1 {
-        return Err(Error::new(Kind::Usage, format!("{:?} holds backups of several boxes", at.path))
+        return Err(Error::new(Kind::Usage, format!("{} holds backups of several boxes", from.text()))
             .help(format!("choose one with --box: {}", boxes.join(", "))));
     }
-    if found.is_empty() {
-        return Err(Error::new(Kind::Missing, format!("there is no complete backup of that kind on {:?}", at.path))
-            .help("`tillstick list --stick` shows what is there"));
+    if whole.is_empty() {
+        return Err(Error::new(Kind::Missing, format!("there is no complete backup of that kind on {}", from.text()))
+            .help(from.list_hint()));
     }
-    let stored = found.remove(0);
-    let unused =
-        broken.into_iter().map(|broken| broken.manifest.id).chain(held.unreadable.into_iter().map(|held| held.0));
-    let passed_over = unused.filter(|id| *id > stored.manifest.id).collect();
-    let manifest = &stored.manifest;
+    let found = whole.remove(0);
+    let unused = broken.into_iter().map(|broken| broken.manifest.id).chain(looked.unreadable);
+    let passed_over = unused.filter(|id| *id > found.manifest.id).collect();
+    let manifest = &found.manifest;
     let Some(text) = &manifest.config else {
         return Err(Error::new(Kind::Missing, format!("the backup {} carries no configuration", manifest.id))
             .help("restore the database with `tillstick restore FILE --into PATH`, and make a configuration with `tillstick init`"));
@@ -123,9 +117,9 @@ pub fn plan(
     }
     let config_path = into.map_or_else(|| config_path.to_owned(), |dir| dir.join("tillstick.toml"));
     let recovered = refuse_existing(&databases, &config_path, run)?;
-    let fingerprint = fingerprint(&stored.bytes);
+    let fingerprint = fingerprint(&found.bytes);
     let becomes = into.is_none().then_some(known);
-    Ok(Plan { fs, stick, stored, config_path, databases, recovered, passed_over, becomes, fingerprint })
+    Ok(Plan { medium: looked.medium, found, config_path, databases, recovered, passed_over, becomes, fingerprint })
 }
 
 /// A box that has something does not know nothing: nothing is ever overwritten by a recovery. Gives the databases that
@@ -163,11 +157,11 @@ fn fingerprint(manifest: &[u8]) -> String {
 pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
     let started = Timestamp::now();
     let mut report = Report {
-        id: plan.stored.manifest.id.clone(),
+        id: plan.found.manifest.id.clone(),
         databases: plan.databases.iter().map(|(_, path)| path.clone()).collect(),
         config: plan.config_path.clone(),
-        rows: plan.stored.manifest.rows(),
-        warnings: if plan.stored.sealed { Vec::new() } else { vec![ManifestFile::unsealed(&plan.stored.manifest.id)] },
+        rows: plan.found.manifest.rows(),
+        warnings: if plan.found.sealed { Vec::new() } else { vec![ManifestFile::unsealed(&plan.found.manifest.id)] },
     };
     let mut made = Vec::new();
     let done = load_all(&mut plan, &mut report, &mut made, run).and_then(|()| set_up(&plan, &mut report, &mut made));
@@ -190,12 +184,12 @@ fn load_all(plan: &mut Plan, report: &mut Report, made: &mut Vec<PathBuf>, run: 
     let missing = |path: &PathBuf| !plan.recovered.contains(path);
     let missing: Vec<_> = plan.databases.iter().filter(|(_, path)| missing(path)).collect();
     for (facts, _) in &missing {
-        verify(open_artifact(plan.fs.as_mut(), &plan.stored, &facts.name)?, facts, run)?;
+        verify(plan.medium.artifact(&plan.found, &facts.name)?, facts, run)?;
     }
     for (facts, path) in missing {
         make_parent(path)?;
         run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
-        let reader = open_artifact(plan.fs.as_mut(), &plan.stored, &facts.name)?;
+        let reader = plan.medium.artifact(&plan.found, &facts.name)?;
         let wal = facts.facts.properties.get("journal_mode").is_some_and(|mode| mode == "wal");
         let options = LoadOptions { journal_mode_wal: wal, ..LoadOptions::default() };
         let loaded = sqlite::load(&mut Unpacker::new(Checked::new(reader, facts)), path, &options, run)
@@ -210,11 +204,11 @@ fn load_all(plan: &mut Plan, report: &mut Report, made: &mut Vec<PathBuf>, run: 
 /// The configuration comes last: a box that has it is recovered.
 fn set_up(plan: &Plan, report: &mut Report, made: &mut Vec<PathBuf>) -> Result<()> {
     if let Some(config) = &plan.becomes {
-        become_the_box(&config.state, &plan.stored.manifest, report, made)?;
+        become_the_box(&config.state, &plan.found.manifest, report, made)?;
     }
     make_parent(&plan.config_path)?;
     made.push(plan.config_path.clone());
-    let text = plan.stored.manifest.config.as_deref().unwrap_or_default();
+    let text = plan.found.manifest.config.as_deref().unwrap_or_default();
     durable::write(&plan.config_path, text.as_bytes(), 0o640)
 }
 
@@ -236,16 +230,10 @@ fn become_the_box(state: &Path, manifest: &Manifest, report: &mut Report, made: 
 /// The history of the box begins anew with what its stick tells. A recovery that failed has left nothing, no history either.
 fn remember(config: Config, plan: &mut Plan, started: Timestamp, run: &Run) -> Result<()> {
     let site = Site::open(config)?;
-    let there = held(plan.fs.as_mut())?.backups;
     recorded(Some(&site), RunKind::Recover, run, |record| {
         record.began(started);
-        record.saw(&plan.stick, &there);
-        let manifest = &plan.stored.manifest;
-        record.is_about(&manifest.id);
-        if manifest.box_id == site.box_id {
-            record.proved_on(&plan.stick, &manifest.id, How::Restored, None);
-        }
-        Ok(())
+        record.is_about(&plan.found.manifest.id);
+        plan.medium.note(&site, &plan.found, record, run)
     })
 }
 

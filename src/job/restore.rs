@@ -1,14 +1,15 @@
 //! The restore: an artifact becomes a database again, beside the old one or in its place.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Site;
 use super::artifact::Checked;
 use super::plumbing::text_of;
 use super::record::{Record, recorded};
+use super::{Site, StoreAt};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{How, Place, RunKind};
 use crate::model::{ArtifactFacts, BackupId, FileName, ManifestFile, Run, Stage};
@@ -20,6 +21,15 @@ use crate::source::sqlite::{self, LoadOptions, Loaded};
 pub enum Origin {
     /// A backup in the primary; the source must be named when it has several.
     Backup {
+        /// Its id.
+        id: BackupId,
+        /// Which source of it.
+        source: Option<FileName>,
+    },
+    /// A backup in a store.
+    Store {
+        /// The store.
+        at: StoreAt,
         /// Its id.
         id: BackupId,
         /// Which source of it.
@@ -48,10 +58,19 @@ pub struct Chosen {
     pub facts: Option<ArtifactFacts>,
     /// What a person should know of it beforehand.
     warnings: Vec<String>,
-    file: File,
+    content: Box<dyn Read + Send>,
     name: String,
-    /// The backup in the primary that it belongs to, and whether it is all of that.
-    of: Option<(BackupId, bool)>,
+    of: Option<Of>,
+}
+
+/// The backup that an artifact belongs to.
+#[derive(Clone)]
+struct Of {
+    id: BackupId,
+    place: Place,
+    label: Option<String>,
+    /// Whether the artifact is all of the backup.
+    is_all: bool,
 }
 
 /// Finds what is to be restored.
@@ -59,7 +78,8 @@ pub fn choose(site: Option<&Site>, origin: &Origin) -> Result<Chosen> {
     match (origin, site) {
         (Origin::File(path), _) => {
             let file = File::open(path).context(|| format!("cannot open {path:?}"))?;
-            Ok(Chosen { facts: None, warnings: Vec::new(), file, name: path.display().to_string(), of: None })
+            let (content, name) = (Box::new(file), path.display().to_string());
+            Ok(Chosen { facts: None, warnings: Vec::new(), content, name, of: None })
         }
         (Origin::Backup { id, source }, Some(site)) => {
             let stored = site.primary.find(id)?;
@@ -68,11 +88,22 @@ pub fn choose(site: Option<&Site>, origin: &Origin) -> Result<Chosen> {
             let artifacts = found.manifest.artifacts;
             let is_all = artifacts.len() == 1;
             let facts = one_artifact(artifacts, source.as_ref(), id)?;
-            let file = stored.open(&facts.name)?;
-            let (name, of) = (facts.name.to_string(), Some((id.clone(), is_all)));
-            Ok(Chosen { name, facts: Some(facts), warnings, file, of })
+            let content = Box::new(stored.open(&facts.name)?);
+            let of = Some(Of { id: id.clone(), place: Place::primary(), label: None, is_all });
+            Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), warnings, content, of })
         }
-        (Origin::Backup { id, .. }, None) => Err(Error::new(
+        (Origin::Store { at, id, source }, Some(site)) => {
+            let mut opened = at.open(site)?;
+            let found = opened.find(id)?;
+            let warnings = if found.sealed { Vec::new() } else { vec![ManifestFile::unsealed(id)] };
+            let artifacts = found.manifest.artifacts;
+            let is_all = artifacts.len() == 1;
+            let facts = one_artifact(artifacts, source.as_ref(), id)?;
+            let content = opened.artifact(id, &facts.name)?;
+            let of = Some(Of { id: id.clone(), place: opened.place.clone(), label: opened.label(), is_all });
+            Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), warnings, content, of })
+        }
+        (Origin::Backup { id, .. } | Origin::Store { id, .. }, None) => Err(Error::new(
             Kind::Usage,
             format!("{id} is the id of a backup, and without a configuration it is not known where"),
         )
@@ -128,14 +159,16 @@ fn rows(loaded: &Loaded, chosen: &Chosen) -> u64 {
 /// A backup that was restored is a good one; one whose content is not what its manifest says is not.
 fn load_and_prove(chosen: &mut Chosen, target: &Path, record: &mut Record, run: &Run) -> Result<Loaded> {
     let loaded = load(chosen, target, run);
-    let Some((id, is_all)) = &chosen.of else { return loaded };
-    record.is_about(id);
-    match &loaded {
-        Ok(_) if *is_all => record.proved(id, Place::primary(), How::Restored, None),
-        Err(error) if error.kind() == Kind::Damaged => {
-            record.proved(id, Place::primary(), How::Restored, Some(&error.report()));
-        }
-        _ => {}
+    let Some(Of { id, place, label, is_all }) = chosen.of.clone() else { return loaded };
+    record.is_about(&id);
+    let problem = match &loaded {
+        Ok(_) if is_all => None,
+        Err(error) if error.kind() == Kind::Damaged => Some(error.report()),
+        _ => return loaded,
+    };
+    match place == Place::primary() {
+        true => record.proved(&id, place, How::Restored, problem.as_deref()),
+        false => record.proved_in(place, label, &id, How::Restored, problem.as_deref()),
     }
     loaded
 }
@@ -149,7 +182,7 @@ fn load(chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Loaded> {
     let options = LoadOptions { journal_mode_wal: wal, ..LoadOptions::default() };
     let expected = chosen.facts.as_ref().map_or(0, |facts| facts.text.size);
     run.begin(Stage::Load, chosen.name.clone(), expected);
-    let file = &mut chosen.file;
+    let file = &mut chosen.content;
     let loaded = match &chosen.facts {
         Some(facts) => sqlite::load(&mut Unpacker::new(Checked::new(file, facts)), target, &options, run),
         None => text_of(file).and_then(|mut text| sqlite::load(text.as_mut(), target, &options, run)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Site;
@@ -12,9 +12,9 @@ use super::prune;
 use crate::error::Result;
 use crate::host::confine::Confinement;
 use crate::journal::{Outcome, PastRun, Place, Proof};
-use crate::model::{BackupId, Run};
+use crate::model::{BackupId, FileName, Run};
 use crate::policy::clock::Clock;
-use crate::policy::health::{self, Standing, Trouble};
+use crate::policy::health::{self, Standing, StoreStanding, Trouble};
 use crate::policy::rows::Fell;
 
 /// How the box stands.
@@ -32,6 +32,8 @@ pub struct Status {
     pub newest_copied: Option<BackupId>,
     /// Every place that has backups of this box, the one with the newest first.
     pub places: Vec<Held>,
+    /// Every store that gets copies.
+    pub stores: Vec<StoreStatus>,
     /// The last drill that a backup passed, in whichever place.
     pub last_drill: Option<Drill>,
     /// The last run that failed or died.
@@ -72,6 +74,23 @@ pub struct Held {
     pub damaged: Vec<BackupId>,
 }
 
+/// How a store stands, as far as is known here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// Its name.
+    pub name: FileName,
+    /// The newest backup of which a verified copy is there.
+    pub newest: Option<BackupId>,
+    /// How many of the backups that are here are there too.
+    pub backups: usize,
+    /// Backups that are here, and newer than what is there.
+    pub behind: usize,
+    /// Since when it has no newer one: when the newest there was made, or, when it has none, the oldest here.
+    pub since: Option<Timestamp>,
+    /// Whether that is too long ago.
+    pub overdue: bool,
+}
+
 /// A drill that was passed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Drill {
@@ -105,11 +124,28 @@ pub fn status(site: &Site, now: Timestamp, run: &Run) -> Result<Status> {
     let newest_copied = copied.map(|listed| listed.id.clone());
     let copied_at = copied.and_then(|listed| listed.started);
     let copied = copied.and_then(age);
+    let mut stores = stores(site, &good);
     let newest = good.into_iter().next();
     let made_at = newest.as_ref().and_then(|listed| listed.started);
     let age = newest.as_ref().and_then(age);
     let (clock, fell) = prune::doubts(site, now)?;
-    let troubles = health::judge(&Standing { newest: age, copied, damaged: damaged.len(), fell: fell.as_ref() });
+    let standings: Vec<StoreStanding> = stores
+        .iter()
+        .map(|store| StoreStanding {
+            name: &store.name,
+            age: store.since.map(|since| now.duration_since(since)),
+            overdue: overdue(site, &store.name),
+        })
+        .collect();
+    let standing = Standing { newest: age, copied, damaged: damaged.len(), fell: fell.as_ref(), stores: &standings };
+    let troubles = health::judge(&standing);
+    let store_ends: Vec<_> =
+        stores.iter().filter_map(|store| Some((store.since?, overdue(site, &store.name)))).collect();
+    for store in &mut stores {
+        let red =
+            |trouble: &Trouble| matches!(trouble, Trouble::StoreOverdue { store: name, .. } if *name == store.name);
+        store.overdue = troubles.iter().any(red);
+    }
     Ok(Status {
         newest,
         age_seconds: age.map(|age| age.as_secs()),
@@ -117,6 +153,7 @@ pub fn status(site: &Site, now: Timestamp, run: &Run) -> Result<Status> {
         damaged,
         newest_copied,
         places,
+        stores,
         last_drill: last_drill(&history),
         last_failure: last_failure(&history.runs),
         under_way: history.runs.iter().filter(|run| run.outcome.is_none()).cloned().collect(),
@@ -124,10 +161,34 @@ pub fn status(site: &Site, now: Timestamp, run: &Run) -> Result<Status> {
         clock,
         fell,
         green: troubles.is_empty(),
-        green_until: health::well_until(made_at, copied_at).filter(|_| troubles.is_empty()),
+        green_until: health::well_until(made_at, copied_at, &store_ends).filter(|_| troubles.is_empty()),
         troubles,
         confinement: Confinement::available(),
     })
+}
+
+/// By the copies that are noted beside each good backup, newest first.
+fn stores(site: &Site, good: &[Listed]) -> Vec<StoreStatus> {
+    let made = |listed: &Listed| listed.started;
+    let stores = site.config.live_stores().map(|(name, _)| {
+        let has = |listed: &&Listed| listed.copies.iter().any(|copy| copy.place.store == name.as_str());
+        let at = good.iter().position(|listed| has(&listed));
+        let since = at.map_or_else(|| good.last().and_then(made), |at| made(&good[at]));
+        StoreStatus {
+            name: name.clone(),
+            newest: at.map(|at| good[at].id.clone()),
+            backups: good.iter().filter(has).count(),
+            behind: at.unwrap_or(good.len()),
+            since,
+            overdue: false,
+        }
+    });
+    stores.collect()
+}
+
+fn overdue(site: &Site, store: &FileName) -> SignedDuration {
+    let config = site.config.stores.get(store);
+    config.and_then(|config| config.overdue.try_into().ok()).unwrap_or(SignedDuration::from_hours(72))
 }
 
 /// Copies of backups that are no longer here are known to the history alone.

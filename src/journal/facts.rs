@@ -25,6 +25,10 @@ pub enum RunKind {
     Recover,
     /// Backups that no rule keeps were removed.
     Prune,
+    /// Backups were copied to stores.
+    Copy,
+    /// All that a store had of a customer was removed.
+    Purge,
 }
 
 impl RunKind {
@@ -37,6 +41,8 @@ impl RunKind {
             Self::Restore => "restore",
             Self::Recover => "recover",
             Self::Prune => "prune",
+            Self::Copy => "copy",
+            Self::Purge => "purge",
         }
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::Fell;
 use crate::lang::Lang;
+use crate::model::FileName;
 
 /// A backup older than this is overdue: two runs a day are usual, and one may be missed.
 const OVERDUE: SignedDuration = SignedDuration::from_hours(25);
@@ -26,6 +27,19 @@ pub struct Standing<'a> {
     pub damaged: usize,
     /// A source that lost half of its rows.
     pub fell: Option<&'a Fell>,
+    /// The stores that get copies.
+    pub stores: &'a [StoreStanding<'a>],
+}
+
+/// How a store stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreStanding<'a> {
+    /// Its name.
+    pub name: &'a FileName,
+    /// The age of the newest copy there; where it has none, that of the oldest backup that it could have.
+    pub age: Option<SignedDuration>,
+    /// What is too old.
+    pub overdue: SignedDuration,
 }
 
 /// Something that is not well.
@@ -46,6 +60,13 @@ pub enum Trouble {
     /// The newest backup of which a verified copy is elsewhere is too old, or of the future.
     CopyOverdue {
         /// Its age in hours.
+        hours: i64,
+    },
+    /// The newest copy in a store is too old, or of the future.
+    StoreOverdue {
+        /// The store.
+        store: FileName,
+        /// The age in hours.
         hours: i64,
     },
     /// Backups here cannot be used, or were not good when they were last looked at.
@@ -73,6 +94,11 @@ pub fn judge(standing: &Standing<'_>) -> Vec<Trouble> {
         }
         Some(_) => {}
     }
+    for store in standing.stores {
+        if let Some(age) = store.age.filter(|age| *age < -CLOCKS_DIFFER || *age > store.overdue) {
+            troubles.push(Trouble::StoreOverdue { store: store.name.clone(), hours: age.as_hours() });
+        }
+    }
     if standing.damaged > 0 {
         troubles.push(Trouble::Damaged { backups: standing.damaged });
     }
@@ -80,11 +106,16 @@ pub fn judge(standing: &Standing<'_>) -> Vec<Trouble> {
     troubles
 }
 
-/// Until when a box that is well stays so, if nothing is done: by when its newest backup and the newest that is elsewhere
-/// were made.
-pub fn well_until(made: Option<Timestamp>, copied: Option<Timestamp>) -> Option<Timestamp> {
+/// Until when a box that is well stays so, if nothing is done: by when its newest backup, the newest that is elsewhere and
+/// the newest in each store (with what is too old there) were made.
+pub fn well_until(
+    made: Option<Timestamp>,
+    copied: Option<Timestamp>,
+    stores: &[(Timestamp, SignedDuration)],
+) -> Option<Timestamp> {
     let ends = [made.map(|at| at + OVERDUE), copied.map(|at| at + COPY_OVERDUE)];
-    ends.into_iter().flatten().min()
+    let stores = stores.iter().map(|(at, overdue)| *at + *overdue);
+    ends.into_iter().flatten().chain(stores).min()
 }
 
 impl Trouble {
@@ -109,32 +140,51 @@ impl Trouble {
                 "El último respaldo es de un día que aún no llega: revise el reloj y haga un respaldo ahora.",
             ),
             Self::NeverCopied => plain(
-                "Auf keinem Stick ist eine geprüfte Kopie: bitte einen Stick einstecken und sichern.",
-                "No stick has a verified copy: plug a stick in and make a backup.",
-                "Ninguna memoria tiene una copia comprobada: conecte una memoria y haga un respaldo.",
+                "Nirgends sonst ist eine geprüfte Kopie: bitte einen Stick einstecken und sichern.",
+                "A verified copy is nowhere else: plug a stick in and make a backup.",
+                "No hay ninguna copia comprobada en otro lugar: conecte una memoria y haga un respaldo.",
             ),
             Self::CopyOverdue { hours } if *hours < 0 => plain(
-                "Die letzte Kopie auf einem Stick ist von einem Tag, der noch kommt: bitte auf einen Stick sichern.",
-                "The last copy on a stick is of a day yet to come: make a backup onto a stick.",
-                "La última copia en una memoria es de un día que aún no llega: respalde en una memoria.",
+                "Die letzte Kopie außerhalb dieses Geräts ist von einem Tag, der noch kommt: bitte auf einen Stick sichern.",
+                "The last copy outside this box is of a day yet to come: make a backup onto a stick.",
+                "La última copia fuera de este equipo es de un día que aún no llega: respalde en una memoria.",
             ),
             Self::CopyOverdue { hours } => match lang {
                 Lang::De => {
                     format!(
-                        "Die letzte geprüfte Kopie auf einem Stick ist {} alt: bitte auf einen Stick sichern.",
+                        "Die letzte geprüfte Kopie außerhalb dieses Geräts ist {} alt: bitte auf einen Stick sichern.",
                         span(*hours, lang)
                     )
                 }
                 Lang::En => {
                     format!(
-                        "The last verified copy on a stick is {} old: make a backup onto a stick.",
+                        "The last verified copy outside this box is {} old: make a backup onto a stick.",
                         span(*hours, lang)
                     )
                 }
                 Lang::Es => format!(
-                    "La última copia comprobada en una memoria tiene {}: respalde en una memoria.",
+                    "La última copia comprobada fuera de este equipo tiene {}: respalde en una memoria.",
                     span(*hours, lang)
                 ),
+            },
+            Self::StoreOverdue { store, hours } if *hours < 0 => match lang {
+                Lang::De => {
+                    format!("Die letzte Kopie in „{store}“ ist von einem Tag, der noch kommt: bitte die Uhr prüfen.")
+                }
+                Lang::En => format!("The last copy in \"{store}\" is of a day yet to come: look at the clock."),
+                Lang::Es => format!("La última copia en \"{store}\" es de un día que aún no llega: revise el reloj."),
+            },
+            Self::StoreOverdue { store, hours } => match lang {
+                Lang::De => {
+                    format!("„{store}“ hat seit {} keine Sicherung bekommen. Bitte dem Betreuer melden.", days(*hours))
+                }
+                Lang::En => {
+                    format!("\"{store}\" has got no backup for {}. Tell whoever looks after it.", span(*hours, lang))
+                }
+                Lang::Es => {
+                    let span = span(*hours, lang);
+                    format!("\"{store}\" no recibe respaldos desde hace {span}. Avise a quien lo mantiene.")
+                }
             },
             Self::Damaged { backups } => match lang {
                 Lang::De => format!("Beschädigte Sicherungen auf diesem Gerät: {backups}. Bitte dem Betreuer melden."),
@@ -142,6 +192,14 @@ impl Trouble {
                 Lang::Es => format!("Respaldos dañados en este equipo: {backups}. Avise a quien lo mantiene."),
             },
         }
+    }
+}
+
+/// How long since, in German.
+fn days(hours: i64) -> String {
+    match hours / 24 {
+        days @ 2.. => format!("{days} Tagen"),
+        _ => format!("{hours} Stunden"),
     }
 }
 
@@ -172,8 +230,25 @@ mod tests {
             (Some(1), Some(1), 2, &[Damaged { backups: 2 }]),
         ] {
             let (newest, copied) = (newest.map(SignedDuration::from_hours), copied.map(SignedDuration::from_hours));
-            let standing = Standing { newest, copied, damaged, fell: None };
+            let standing = Standing { newest, copied, damaged, fell: None, stores: &[] };
             assert_eq!(judge(&standing), expected, "{standing:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_is_red_when_its_newest_copy_is_older_than_its_own_limit() {
+        let (name, overdue) = ("cloud".parse().unwrap(), SignedDuration::from_hours(72));
+        for (hours, red) in [(None, false), (Some(0), false), (Some(72), false), (Some(73), true), (Some(-2), true)] {
+            let age = hours.map(SignedDuration::from_hours);
+            let stores = [StoreStanding { name: &name, age, overdue }];
+            let fresh = Some(SignedDuration::ZERO);
+            let standing = Standing { newest: fresh, copied: fresh, damaged: 0, fell: None, stores: &stores };
+            let expected: Vec<_> = hours
+                .filter(|_| red)
+                .map(|hours| Trouble::StoreOverdue { store: name.clone(), hours })
+                .into_iter()
+                .collect();
+            assert_eq!(judge(&standing), expected, "{hours:?}");
         }
     }
 
@@ -182,7 +257,7 @@ mod tests {
         let (source, before) = ("kasse".parse().unwrap(), "20261122T200002Z".parse().unwrap());
         let fell = Fell { source, before, was: 1000, is: 3 };
         let fresh = Some(SignedDuration::ZERO);
-        let troubles = judge(&Standing { newest: fresh, copied: fresh, damaged: 0, fell: Some(&fell) });
+        let troubles = judge(&Standing { newest: fresh, copied: fresh, damaged: 0, fell: Some(&fell), stores: &[] });
         assert_eq!(troubles, [Trouble::Fell(fell)]);
     }
 

@@ -38,7 +38,7 @@ pub const SHA256SUMS: &str = "SHA256SUMS";
 const PART: &str = ".part";
 
 /// What [`SHA256SUMS`] of a backup says; without the manifest's bytes, as versions wrote it that did not seal it.
-fn sums(manifest: &Manifest, bytes: Option<&[u8]>) -> String {
+pub fn sums(manifest: &Manifest, bytes: Option<&[u8]>) -> String {
     let artifacts = manifest.artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.name));
     artifacts.chain(bytes.map(|bytes| ManifestFile::seal(bytes, MANIFEST))).collect()
 }

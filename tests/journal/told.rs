@@ -67,10 +67,10 @@ fn a_box_without_a_copy_elsewhere_is_not_well_and_says_what_to_do() {
     let site = Box::new();
     site.run(&["status"]).exits(0);
     let told = site.run(&["status", "--check"]).exits(1).out;
-    assert!(told.contains("There is no backup") && told.contains("No stick has a verified copy"), "{told}");
+    assert!(told.contains("There is no backup") && told.contains("A verified copy is nowhere else"), "{told}");
     site.backup();
     let told = site.run(&["status", "--check"]).exits(1).out;
-    assert!(!told.contains("There is no backup") && told.contains("No stick has a verified copy"), "{told}");
+    assert!(!told.contains("There is no backup") && told.contains("A verified copy is nowhere else"), "{told}");
     assert_eq!(status(&site)["troubles"], serde_json::json!([{ "trouble": "never-copied" }]));
 }
 

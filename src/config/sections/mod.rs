@@ -19,7 +19,7 @@ pub use primary::{PrimaryConfig, Spool};
 pub use schedule::{Schedule, ScheduleConfig};
 pub use source::{SourceConfig, SourceKind, SqliteConfig};
 pub use sticks::{Accept, After, Automount, StickPath, SticksConfig, TseConfig};
-pub use store::{StoreConfig, StoreKind};
+pub use store::{DirectoryConfig, StoreConfig, StoreKind};
 
 use crate::config::take::{Section, one_of};
 

@@ -1,0 +1,83 @@
+//! `[stores.<name>]`: where further copies go. The keys of each type have a file of their own.
+
+mod directory;
+
+use std::time::Duration;
+
+pub use directory::DirectoryConfig;
+
+use super::{retention, type_of};
+use crate::config::show::{Out, quoted};
+use crate::config::take::{Section, duration, flag};
+use crate::config::units;
+use crate::model::FileName;
+use crate::policy::retention::Rules;
+
+/// The words for the types: those of this version, and those to come.
+const TYPES: [(&str, Option<Type>); 4] =
+    [("directory", Some(Type::Directory)), ("ftp", None), ("sftp", None), ("s3", None)];
+
+/// The shortest and the longest `overdue` on offer.
+const OVERDUE: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(365 * 86_400));
+
+#[derive(Clone)]
+enum Type {
+    Directory,
+}
+
+/// One store: the keys that all stores have, and those of its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// `enabled`: false leaves the store as it is; true.
+    pub enabled: bool,
+    /// `append_only`: true: this box never deletes there, whoever has other rights cleans up; false.
+    pub append_only: bool,
+    /// `overdue`: the box is not well when the newest copy there is older; `"3d"`.
+    pub overdue: Duration,
+    /// `[stores.<name>.retention]`: keys that are left out stay as in `[retention]`.
+    pub retention: Rules,
+    /// `type` and the keys of this type.
+    pub kind: StoreKind,
+}
+
+/// The types of store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreKind {
+    /// `type = "directory"`: a folder of a second disk or a mounted NAS.
+    Directory(DirectoryConfig),
+}
+
+impl StoreKind {
+    /// Whether what is copied there leaves the house, which mode `X` forbids.
+    pub fn is_off_site(&self) -> bool {
+        match self {
+            Self::Directory(_) => false,
+        }
+    }
+}
+
+impl StoreConfig {
+    pub(in crate::config) fn read(section: &mut Section<'_, '_>, inherited: &Rules) -> Option<Self> {
+        let kind = type_of(section, &TYPES)?;
+        let enabled = section.get("enabled", flag, true);
+        let append_only = section.get("append_only", flag, false);
+        let overdue = section.get("overdue", duration(OVERDUE.0, OVERDUE.1), Duration::from_secs(3 * 86_400));
+        let retention = section.table("retention", |section| retention::read(section, inherited));
+        let kind = match kind {
+            Type::Directory => StoreKind::Directory(DirectoryConfig::read(section)?),
+        };
+        Some(Self { enabled, append_only, overdue, retention, kind })
+    }
+
+    pub(in crate::config) fn show(&self, name: &FileName, out: &mut Out) {
+        out.named_table("stores", name);
+        match &self.kind {
+            StoreKind::Directory(directory) => directory.show(out),
+        }
+        out.key("enabled", self.enabled);
+        out.key("append_only", self.append_only);
+        out.key("overdue", quoted(&units::format_duration(self.overdue)));
+        out.named_subtable("stores", name, "retention");
+        retention::show(&self.retention, out);
+    }
+}

@@ -1,0 +1,63 @@
+//! The check of a store: what the server says of each backup, and with `read` what its bytes say.
+
+use std::path::Path;
+
+use super::super::check::{Checker, Finding, kind, warn_unsealed};
+use super::super::record::recorded;
+use super::StoreAt;
+use crate::error::{Error, Kind, Result};
+use crate::job::Site;
+use crate::model::{BackupId, Run};
+
+/// How closely a store is looked at.
+#[derive(Debug, Clone, Copy)]
+pub enum Depth<'a> {
+    /// Manifests and the sizes of the files.
+    Facts,
+    /// All bytes are read.
+    Read,
+    /// All bytes are read, and every backup is restored into a scratch database in this folder.
+    Drill(&'a Path),
+}
+
+/// Checks this box's backups in a store: the one named, or all.
+pub fn check(site: &Site, at: &StoreAt, id: Option<&BackupId>, depth: Depth<'_>, run: &Run) -> Result<Vec<Finding>> {
+    let scratch = match depth {
+        Depth::Drill(dir) => Some(dir),
+        Depth::Facts | Depth::Read => None,
+    };
+    recorded(Some(site), kind(scratch.is_some()), run, |record| {
+        let mut opened = at.open(site)?;
+        let held = opened.held(run)?;
+        let wanted = |other: &BackupId| id.is_none_or(|id| id == other);
+        let any = held.backups.iter().map(|found| &found.manifest.id).chain(held.unreadable.iter().map(|(id, _)| id));
+        if let (Some(id), false) = (id, any.into_iter().any(wanted)) {
+            return Err(Error::new(Kind::Missing, format!("there is no backup {id} in the store `{}`", at.name)));
+        }
+        record.begin();
+        let (place, label) = (opened.place.clone(), opened.label());
+        let ours = held.backups.iter().filter(|found| found.complete && found.manifest.box_id == site.box_id);
+        let seen = ours.map(|found| (found.manifest.id.clone(), Some(found.manifest.finished))).collect();
+        record.saw_in(place.clone(), label.clone(), seen);
+        let mut checker = Checker::new(at.name.to_string(), scratch, run);
+        for found in held.backups.iter().filter(|found| wanted(&found.manifest.id)) {
+            let id = &found.manifest.id;
+            warn_unsealed(id, found.sealed, run);
+            if let Depth::Facts = depth {
+                for facts in &found.manifest.artifacts {
+                    let missing = (!found.complete).then(|| "some of its files are missing or too short".to_owned());
+                    checker.found(Some(id), facts.name.as_str(), false, missing);
+                }
+                continue;
+            }
+            let problem = checker.artifacts(&found.manifest, |facts| opened.artifact(id, &facts.name))?;
+            if found.manifest.box_id == site.box_id {
+                record.proved_in(place.clone(), label.clone(), id, checker.how(), problem.as_deref());
+            }
+        }
+        for (id, why) in held.unreadable.iter().filter(|(id, _)| wanted(id)) {
+            checker.found(Some(id), "manifest.json", false, Some(why.clone()));
+        }
+        Ok(checker.finish(record))
+    })
+}

@@ -1,0 +1,159 @@
+//! The copy: a finished backup goes to stores, each alone: one that is dead, slow or full fails no other.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::super::copy::CopyDone;
+use super::super::record::{Record, one_line, recorded};
+use super::{Opened, StoreAt, prune};
+use crate::error::{Context, Error, Kind, Result};
+use crate::job::Site;
+use crate::journal::{Outcome, RunKind};
+use crate::model::{BackupId, FileName, Run};
+use crate::primary::{CopyRecord, Stored};
+use crate::store::Sent;
+
+/// What `copy` came to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// The backup that was copied.
+    pub id: BackupId,
+    /// How each copy went.
+    pub copies: Vec<CopyDone>,
+}
+
+impl Report {
+    /// Whether every copy was made.
+    pub fn all_copied(&self) -> bool {
+        self.copies.iter().all(|copy| copy.error.is_none())
+    }
+}
+
+/// Copies the backup `id`, else the newest good one, to the stores named, else to all that get copies.
+pub fn copy(site: &Site, id: Option<&BackupId>, to: &[FileName], run: &Run) -> Result<Report> {
+    let stores = match to.is_empty() {
+        true => StoreAt::live(site),
+        false => to.iter().map(|name| StoreAt::of(site, name)).collect::<Result<_>>()?,
+    };
+    if stores.is_empty() {
+        return Err(Error::new(Kind::Usage, "no store is configured that gets copies")
+            .help("name one in the configuration: `tillstick config example` shows how"));
+    }
+    if let (crate::config::Mode::Local, Some(off)) =
+        (site.config.mode, stores.iter().find(|at| at.config.kind.is_off_site()))
+    {
+        return Err(Error::new(Kind::Refused, format!("the mode is \"X\", and `{}` is off-site", off.name))
+            .help("set mode = \"D\" in the configuration to let copies leave the house"));
+    }
+    recorded(Some(site), RunKind::Copy, run, |record| {
+        record.begin();
+        let stored = match id {
+            Some(id) => site.primary.find(id)?,
+            None => newest(site)?,
+        };
+        record.is_about(stored.id());
+        let copies = to_all(site, &stored, &stores, record, run)?;
+        Ok(Report { id: stored.id().clone(), copies })
+    })
+}
+
+fn newest(site: &Site) -> Result<Stored> {
+    let good = |stored: &Stored| stored.manifest().is_ok_and(|manifest| stored.is_whole(&manifest));
+    let newest = site.primary.list()?.into_iter().find(good);
+    newest.ok_or_else(|| Error::new(Kind::Missing, "there is no backup to copy").help("make one: `tillstick backup`"))
+}
+
+/// Copies a backup to all these stores, each in a thread of its own.
+///
+/// # Errors
+/// Only that somebody stopped it.
+pub(in crate::job) fn to_all(
+    site: &Site,
+    stored: &Stored,
+    stores: &[StoreAt],
+    record: &mut Record,
+    run: &Run,
+) -> Result<Vec<CopyDone>> {
+    let done = Mutex::new(Vec::new());
+    let whole: &Record = record;
+    thread::scope(|scope| {
+        for at in stores {
+            let done = &done;
+            let work = move || {
+                let mut beside = whole.beside(run);
+                let copied = to_store(site, stored, at, &mut beside, run);
+                let side = beside.into_side();
+                done.lock().unwrap_or_else(PoisonError::into_inner).push((at, copied, side));
+            };
+            if let Err(cause) = thread::Builder::new().spawn_scoped(scope, work) {
+                run.warn(format!("cannot start a thread for the store `{}`: {cause}", at.name));
+            }
+        }
+    });
+    let mut all = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+    let (mut copies, mut stopped) = (Vec::new(), None);
+    for (_, copied, side) in all {
+        record.take_up(side);
+        match copied {
+            Ok(copy) => copies.push(copy),
+            Err(error) => stopped = Some(error),
+        }
+    }
+    match stopped {
+        Some(error) => Err(error),
+        None => Ok(copies),
+    }
+}
+
+/// Copies a backup to one store and cleans up there. A failure is part of the result.
+fn to_store(site: &Site, stored: &Stored, at: &StoreAt, record: &mut Record, run: &Run) -> Result<CopyDone> {
+    let mut done = CopyDone { store: at.name.to_string(), ..CopyDone::default() };
+    match send(site, stored, at, run) {
+        Ok((opened, sent)) => {
+            done.medium = opened.store.label();
+            done.bytes = sent.bytes;
+            done.files = stored.manifest()?.artifacts.into_iter().map(|artifact| artifact.name.to_string()).collect();
+            match prune::after_copy(site, at, opened, record, run) {
+                Ok(freed) => done.freed = freed,
+                Err(error) => run.warn(format!("the clean-up of `{}` failed: {}", at.name, one_line(&error.report()))),
+            }
+        }
+        Err(error) if error.kind() == Kind::Cancelled => {
+            let id = stored.id();
+            return Err(error)
+                .context(|| format!("the backup {id} is made, and its copy to `{}` is not finished", at.name));
+        }
+        Err(error) => {
+            record.falls_short(Outcome::Partly, &format!("`{}`: {}", at.name, error.report()));
+            done.error = Some(error.report());
+        }
+    }
+    Ok(done)
+}
+
+fn send(site: &Site, stored: &Stored, at: &StoreAt, run: &Run) -> Result<(Opened, Sent)> {
+    let _lock = at.lock(site, "copy")?;
+    let mut opened = at.open(site)?;
+    room(&mut opened, stored)?;
+    let sent = opened.shelf.put(opened.store.as_mut(), stored, run)?;
+    let (store, medium) = (opened.place.store.clone(), opened.place.medium.clone());
+    stored.add_copy(CopyRecord { store, medium, label: opened.label(), verified: Timestamp::now() })?;
+    Ok((opened, sent))
+}
+
+/// A store that is full is told before anything is sent.
+fn room(opened: &mut Opened, stored: &Stored) -> Result<()> {
+    let need = stored.manifest()?.size();
+    match opened.store.free()? {
+        Some(free) if free < need => Err(Error::new(
+            Kind::NoSpace,
+            format!("the backup has {need} bytes, and {free} are free in {:?}", opened.store.label()),
+        )
+        .help("free some space there, or keep fewer backups: `tillstick prune --store NAME --dry-run`")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,77 @@
+//! The clean-up of a store, by its own retention.
+
+use super::super::prune::{Found, Report, judge};
+use super::super::record::{Record, recorded};
+use super::{Opened, StoreAt};
+use crate::error::Result;
+use crate::job::Site;
+use crate::journal::RunKind;
+use crate::model::{BackupId, Run};
+
+/// Prunes this box's backups in a store; with `dry_run` it only says what it would do.
+pub fn prune(site: &Site, at: &StoreAt, dry_run: bool, run: &Run) -> Result<Report> {
+    recorded(Some(site), RunKind::Prune, run, |record| {
+        let _lock = at.lock(site, "prune")?;
+        if dry_run {
+            record.only_look();
+        } else {
+            record.begin();
+        }
+        let opened = at.open(site)?;
+        prune_store(site, at, opened, dry_run, record, run)
+    })
+}
+
+/// Prunes after a copy was made; gives what went, with the reason.
+pub(super) fn after_copy(
+    site: &Site,
+    at: &StoreAt,
+    opened: Opened,
+    record: &mut Record,
+    run: &Run,
+) -> Result<Vec<(BackupId, String)>> {
+    if at.config.append_only {
+        return Ok(Vec::new());
+    }
+    let _lock = at.lock(site, "prune")?;
+    let report = prune_store(site, at, opened, false, record, run)?;
+    let gone = report.backups.into_iter().filter(|backup| !backup.keep);
+    Ok(gone.map(|backup| (backup.id, backup.reasons.concat())).collect())
+}
+
+fn prune_store(
+    site: &Site,
+    at: &StoreAt,
+    mut opened: Opened,
+    dry_run: bool,
+    record: &mut Record,
+    run: &Run,
+) -> Result<Report> {
+    opened.shelf.refuse_if_anothers(opened.store.as_mut(), &site.box_id)?;
+    let held = opened.held(run)?;
+    let place = opened.place.clone();
+    let whole = held.backups.into_iter().map(|found| Found {
+        id: found.manifest.id.clone(),
+        whole: found.complete && !record.is_damaged(&found.manifest.id, &place),
+        manifest: Some(found.manifest),
+        copied: false,
+    });
+    let unreadable =
+        held.unreadable.into_iter().map(|(id, _)| Found { id, manifest: None, whole: false, copied: false });
+    let found: Vec<Found> = whole.chain(unreadable).collect();
+    let only_look = dry_run || at.config.append_only;
+    let mut report = judge(site, at.name.to_string(), only_look, &at.config.retention, &found)?;
+    if at.config.append_only {
+        report.suspended = Some("append_only is set for this store: whoever may delete there cleans up".into());
+    }
+    let going: Vec<BackupId> = report.to_go().cloned().collect();
+    for id in &going {
+        run.check()?;
+        opened.shelf.remove(opened.store.as_mut(), id)?;
+        record.removed(id, place.clone());
+        if let Ok(stored) = site.primary.find(id) {
+            stored.forget_copy(&place.store, &place.medium)?;
+        }
+    }
+    Ok(report)
+}

@@ -1,0 +1,85 @@
+//! Stores: where further copies go. One small contract for every kind, and what this box keeps there.
+//!
+//! ```text
+//! shelf       <prefix>/<customer>/<box>/<id>/...: which backups a store has, putting one, reading one, removing one
+//! Store       put, open, list, delete, verify: what every kind does alike
+//! upload      the same for kinds that have files: a temporary name, resume, read back, rename
+//! directory   a folder
+//! ```
+//!
+//! The contract: `put` shows its content under the final name whole or not at all, and goes on where an earlier one was
+//! cut off; `list` hides what is unfinished; `delete` of what is not there is fine.
+
+mod content;
+mod directory;
+pub mod shelf;
+mod upload;
+
+pub use content::Content;
+pub use directory::{Initialised, init as init_directory};
+
+use std::io::Read;
+
+use crate::config::{StoreConfig, StoreKind};
+use crate::error::Result;
+use crate::model::Run;
+
+/// What is in a folder of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name in that folder.
+    pub name: String,
+    /// Its size in bytes; 0 for a folder.
+    pub size: u64,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+}
+
+/// What a `put` came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Bytes sent now.
+    pub bytes: u64,
+    /// Bytes that an earlier put, which was cut off, had sent.
+    pub resumed: u64,
+}
+
+/// A place for copies. Paths are names joined by `/`, without a leading one; every name obeys the rules of FAT32.
+pub trait Store: Send {
+    /// Which medium it is, in records: no secret is part of it.
+    fn medium(&self) -> &str;
+
+    /// Where it is, for people: no secret is part of it.
+    fn label(&self) -> String;
+
+    /// Puts `content` under `path`, whole or not at all, and has made sure that it is there as far as the kind can: from
+    /// then on it is what [`open`](Store::open) gives.
+    fn put(&mut self, path: &str, content: &Content, run: &Run) -> Result<Sent>;
+
+    /// The content under `path`.
+    fn open(&mut self, path: &str) -> Result<Box<dyn Read + Send>>;
+
+    /// What is in the folder `dir`, without what is unfinished; nothing when it is not there.
+    fn list(&mut self, dir: &str) -> Result<Vec<Entry>>;
+
+    /// Removes the file `path`; fine when it is not there.
+    fn delete(&mut self, path: &str) -> Result<()>;
+
+    /// Removes the folder `dir` and all that is in it, the unfinished too; fine when it is not there.
+    fn delete_dir(&mut self, dir: &str) -> Result<()>;
+
+    /// Bytes that may still be written, where that can be known.
+    fn free(&mut self) -> Result<Option<u64>>;
+}
+
+/// Opens the store. Nothing is written.
+pub fn open(config: &StoreConfig) -> Result<Box<dyn Store>> {
+    match &config.kind {
+        StoreKind::Directory(directory) => directory::open(directory),
+    }
+}
+
+/// Whether a name is that of something unfinished.
+pub(crate) fn is_part(name: &str) -> bool {
+    name.ends_with(upload::PART)
+}

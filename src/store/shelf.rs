@@ -1,0 +1,260 @@
+//! What one box has in a store.
+//!
+//! ```text
+//! <customer>/<box>/box.json                    whose this folder is
+//! <customer>/<box>/<id>/104711_kasse.sql.gz    an artifact, as in the primary
+//! <customer>/<box>/<id>/SHA256SUMS             what `sha256sum -c` accepts: the artifacts and the manifest
+//! <customer>/<box>/<id>/manifest.json          put last and removed first: with it, it is a backup
+//! ```
+//! A box touches nothing but its own folder.
+
+use std::io::Read;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Content, Sent, Store};
+use crate::error::{Context, Error, Kind, Result};
+use crate::model::{ArtifactName, BackupId, FileName, MANIFEST_MAX, Manifest, ManifestFile, Run};
+use crate::primary::{MANIFEST, SHA256SUMS, Stored, sums};
+
+const OWNER: &str = "box.json";
+const OWNER_MAX: u64 = 4096;
+
+/// More backups of one box than this are not read: with one an hour it takes more than a year.
+const BACKUPS_MAX: usize = 10_000;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Owner {
+    customer: FileName,
+    #[serde(rename = "box")]
+    box_name: FileName,
+    box_id: String,
+}
+
+/// The folder of one box in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shelf {
+    /// The customer.
+    pub customer: FileName,
+    /// The box.
+    pub box_name: FileName,
+}
+
+/// A backup in a store.
+#[derive(Debug, Clone)]
+pub struct Shelved {
+    /// What it consists of.
+    pub manifest: Manifest,
+    /// The manifest's bytes as they are there.
+    pub bytes: Vec<u8>,
+    /// Whether the manifest was compared with its SHA-256 beside it.
+    pub sealed: bool,
+    /// Whether every artifact is there with its right size.
+    pub complete: bool,
+}
+
+/// What a box has in a store.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// Its backups, newest first.
+    pub backups: Vec<Shelved>,
+    /// Backups whose manifest is damaged or of a newer format, and why.
+    pub unreadable: Vec<(BackupId, String)>,
+    /// Folders of backups whose copy is not finished.
+    pub unfinished: Vec<BackupId>,
+}
+
+impl Shelf {
+    /// The folder of the box `box_name` of `customer`.
+    pub fn new(customer: &FileName, box_name: &FileName) -> Self {
+        Self { customer: customer.clone(), box_name: box_name.clone() }
+    }
+
+    /// Every box of every customer that has a folder there, or of one customer alone.
+    pub fn all(store: &mut dyn Store, customer: Option<&FileName>) -> Result<Vec<Self>> {
+        let customers = match customer {
+            Some(customer) => vec![customer.clone()],
+            None => folders(store, "")?,
+        };
+        let mut all = Vec::new();
+        for customer in customers {
+            all.extend(folders(store, customer.as_str())?.iter().map(|box_name| Self::new(&customer, box_name)));
+        }
+        Ok(all)
+    }
+
+    fn dir(&self) -> String {
+        format!("{}/{}", self.customer, self.box_name)
+    }
+
+    fn dir_of(&self, id: &BackupId) -> String {
+        format!("{}/{id}", self.dir())
+    }
+
+    /// Fails unless the folder is that of the box with this id, or nobody's yet.
+    pub fn refuse_if_anothers(&self, store: &mut dyn Store, box_id: &str) -> Result<()> {
+        match self.owner(store)? {
+            None => Ok(()),
+            Some(owner) if owner.box_id == box_id => Ok(()),
+            Some(owner) => Err(Error::new(
+                Kind::Refused,
+                format!("{:?} holds the backups of another box {} ({})", self.dir(), self.box_name, owner.box_id),
+            )
+            .help(
+                "give this box a name of its own (`box` in the configuration); if it replaces the other one, \
+                 take its place with `tillstick store adopt NAME`",
+            )),
+        }
+    }
+
+    fn owner(&self, store: &mut dyn Store) -> Result<Option<Owner>> {
+        let path = format!("{}/{OWNER}", self.dir());
+        let bytes = match read(store, &path, OWNER_MAX) {
+            Err(error) if error.kind() == Kind::Missing => return Ok(None),
+            bytes => bytes?,
+        };
+        let owner = serde_json::from_slice(&bytes);
+        owner.map(Some).map_err(|cause| {
+            Error::new(Kind::Damaged, format!("{path:?} does not say whose this folder is")).because(cause)
+        })
+    }
+
+    /// Makes the folder that of the box with this id.
+    pub fn own(&self, store: &mut dyn Store, box_id: &str, run: &Run) -> Result<()> {
+        let owner =
+            Owner { customer: self.customer.clone(), box_name: self.box_name.clone(), box_id: box_id.to_owned() };
+        let mut bytes = serde_json::to_vec_pretty(&owner).expect("plain data");
+        bytes.push(b'\n');
+        store.put(&format!("{}/{OWNER}", self.dir()), &Content::bytes(bytes), run).map(|_| ())
+    }
+
+    /// Puts a backup there: its manifest last, so that it is one only when all of it is there.
+    pub fn put(&self, store: &mut dyn Store, backup: &Stored, run: &Run) -> Result<Sent> {
+        let file = backup.manifest_file()?;
+        let box_id = &file.manifest.box_id;
+        self.refuse_if_anothers(store, box_id)?;
+        if self.owner(store)?.is_none() {
+            self.own(store, box_id, run)?;
+        }
+        let dir = self.dir_of(&file.manifest.id);
+        let mut all = Sent::default();
+        let mut put = |name: &str, content: &Content| -> Result<()> {
+            let sent = store.put(&format!("{dir}/{name}"), content, run)?;
+            all = Sent { bytes: all.bytes + sent.bytes, resumed: all.resumed + sent.resumed };
+            Ok(())
+        };
+        for artifact in &file.manifest.artifacts {
+            let content = Content::file(&backup.path(&artifact.name), artifact.size, &artifact.sha256);
+            put(artifact.name.as_str(), &content)?;
+        }
+        put(SHA256SUMS, &Content::bytes(sums(&file.manifest, Some(&file.bytes)).into_bytes()))?;
+        put(MANIFEST, &Content::bytes(file.bytes))?;
+        Ok(all)
+    }
+
+    /// The ids of the backups that have a folder there, whole or not, newest first: one look, however many they are.
+    pub fn ids(&self, store: &mut dyn Store) -> Result<Vec<BackupId>> {
+        let entries = store.list(&self.dir())?.into_iter().filter(|entry| entry.is_dir);
+        let mut ids: Vec<BackupId> = entries.filter_map(|entry| entry.name.parse().ok()).collect();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.truncate(BACKUPS_MAX);
+        Ok(ids)
+    }
+
+    /// All that this box has there.
+    pub fn held(&self, store: &mut dyn Store, run: &Run) -> Result<Held> {
+        let mut held = Held::default();
+        for id in self.ids(store)? {
+            run.check()?;
+            self.look(store, &id, &mut held)?;
+        }
+        Ok(held)
+    }
+
+    /// The backup `id`, which must be there.
+    pub fn find(&self, store: &mut dyn Store, id: &BackupId) -> Result<Shelved> {
+        let mut held = Held::default();
+        self.look(store, id, &mut held)?;
+        if let Some((_, why)) = held.unreadable.pop() {
+            return Err(Error::new(Kind::Damaged, format!("the copy of {id} cannot be used: {why}")));
+        }
+        held.backups.pop().ok_or_else(|| {
+            Error::new(Kind::Missing, format!("there is no backup {id} in {:?}", self.dir()))
+                .help("`tillstick list --store NAME` shows the backups that are there")
+        })
+    }
+
+    fn look(&self, store: &mut dyn Store, id: &BackupId, held: &mut Held) -> Result<()> {
+        let dir = self.dir_of(id);
+        let entries = store.list(&dir)?;
+        if !entries.iter().any(|entry| entry.name == MANIFEST) {
+            if !entries.is_empty() {
+                held.unfinished.push(id.clone());
+            }
+            return Ok(());
+        }
+        let bytes = read(store, &format!("{dir}/{MANIFEST}"), MANIFEST_MAX)?;
+        let sums = match read(store, &format!("{dir}/{SHA256SUMS}"), MANIFEST_MAX) {
+            Err(error) if error.kind() == Kind::Missing => Vec::new(),
+            sums => sums?,
+        };
+        let file = match ManifestFile::read(bytes, &sums, MANIFEST) {
+            Ok(file) if file.manifest.id == *id => file,
+            Ok(file) => {
+                held.unreadable.push((id.clone(), format!("it holds the manifest of {}", file.manifest.id)));
+                return Ok(());
+            }
+            Err(error) => {
+                held.unreadable.push((id.clone(), error.report()));
+                return Ok(());
+            }
+        };
+        let is_there = |name: &ArtifactName, size: u64| {
+            entries.iter().any(|entry| entry.name == name.as_str() && entry.size == size && !entry.is_dir)
+        };
+        let complete = file.manifest.artifacts.iter().all(|artifact| is_there(&artifact.name, artifact.size));
+        let ManifestFile { manifest, bytes, sealed } = file;
+        held.backups.push(Shelved { manifest, bytes, sealed, complete });
+        Ok(())
+    }
+
+    /// The content of an artifact.
+    pub fn open(&self, store: &mut dyn Store, id: &BackupId, name: &ArtifactName) -> Result<Box<dyn Read + Send>> {
+        store.open(&format!("{}/{name}", self.dir_of(id)))
+    }
+
+    /// Removes a backup: first what makes it one, so that a death in between leaves none that lacks files.
+    pub fn remove(&self, store: &mut dyn Store, id: &BackupId) -> Result<()> {
+        let dir = self.dir_of(id);
+        store.delete(&format!("{dir}/{MANIFEST}"))?;
+        store.delete_dir(&dir).context(|| format!("cannot remove all of {id}; it is no backup any more"))
+    }
+
+    /// Removes the whole folder of the box.
+    pub fn remove_all(&self, store: &mut dyn Store, run: &Run) -> Result<()> {
+        for id in self.ids(store)? {
+            run.check()?;
+            self.remove(store, &id)?;
+        }
+        store.delete_dir(&self.dir())
+    }
+}
+
+/// The folders in `dir` that may be a customer's or a box's.
+fn folders(store: &mut dyn Store, dir: &str) -> Result<Vec<FileName>> {
+    let entries = store.list(dir)?.into_iter().filter(|entry| entry.is_dir);
+    let mut names: Vec<FileName> = entries.filter_map(|entry| entry.name.parse().ok()).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// A whole file of at most `limit` bytes.
+fn read(store: &mut dyn Store, path: &str, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = store.open(path)?.take(limit + 1).read_to_end(&mut bytes);
+    read.context(|| format!("cannot read {path:?}"))?;
+    match bytes.len() as u64 <= limit {
+        true => Ok(bytes),
+        false => Err(Error::new(Kind::Damaged, format!("{path:?} is longer than such a file can be"))),
+    }
+}

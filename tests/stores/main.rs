@@ -1,0 +1,16 @@
+//! One contract for every kind of store, on what each kind is in the end; and the verbs over them.
+#![allow(clippy::unwrap_used, reason = "helpers of a test")]
+
+#[path = "../cli/kit.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod kit;
+#[path = "../proof/mod.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod proof;
+#[path = "../till/mod.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod till;
+
+mod contract;
+mod directory;
+mod verbs;
