@@ -1,7 +1,7 @@
 //! Work on an open file that is done in a process of its own, by this same program: the child has the file as its standard
 //! input, nothing else of ours, and answers in one text. What it answers is as little to be trusted as what it read.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, FromRawFd};
@@ -24,10 +24,15 @@ pub const THIS_PROGRAM: &str = "/proc/self/exe";
 /// How long the end of a child is waited for that was killed: one that hangs in a device cannot even be killed.
 const END_MAX: Duration = Duration::from_millis(200);
 
+/// How much longer than its time a child may take that is at work; how long it may then be idle, and how often it is looked at.
+const MORE_MAX: Duration = Duration::from_secs(9);
+const IDLE_MAX: Duration = Duration::from_millis(400);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// Has a child work on `file`, and gives its answer.
 ///
 /// # Errors
-/// That there is none: it could not be started, took longer than `time`, answered more than `answer_max` bytes, or ended
+/// That there is none: it could not be started, took longer than `time` (or a while longer when it is at work all the time), answered more than `answer_max` bytes, or ended
 /// before it answered. The child is dead then, or cannot die before its device lets go of it.
 pub fn ask(program: &Path, args: &[String], file: &File, time: Duration, answer_max: usize) -> Result<Vec<u8>> {
     let until = Instant::now() + time;
@@ -38,7 +43,7 @@ pub fn ask(program: &Path, args: &[String], file: &File, time: Duration, answer_
     let mut child = command.spawn().context(|| format!("cannot start {program:?} for the medium"))?;
     drop(command);
     let answer = match child.stdout.take() {
-        Some(mut pipe) => hear(&mut pipe, until, answer_max),
+        Some(mut pipe) => hear(&mut pipe, child.id(), until, answer_max),
         None => Err(io::Error::from(ErrorKind::BrokenPipe)),
     };
     // Whatever it still does is of no use to anybody, nor is what it has started.
@@ -55,17 +60,23 @@ pub fn ask(program: &Path, args: &[String], file: &File, time: Duration, answer_
     }
 }
 
-/// Reads until the other end is closed.
-fn hear(pipe: &mut ChildStdout, until: Instant, most: usize) -> io::Result<Vec<u8>> {
-    let mut heard = Vec::new();
-    let mut buffer = [0; 16 << 10];
+/// Reads until the other end is closed. A child that is at work when its time is over, and has only too little of the processor, gets
+/// more; its own limit of processor time ends it. One that waits, for a medium that hangs above all, gets none.
+fn hear(pipe: &mut ChildStdout, child: u32, until: Instant, most: usize) -> io::Result<Vec<u8>> {
+    let (mut heard, mut buffer, last) = (Vec::new(), [0; 16 << 10], until + MORE_MAX);
+    let mut worked = Instant::now();
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        let now = Instant::now();
+        if is_at_work(child) {
+            worked = now;
+        }
+        if now >= last || now >= until && now.duration_since(worked) >= IDLE_MAX {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        let timeout = PollTimeout::try_from(LOOK_EVERY).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(0) => return Err(ErrorKind::TimedOut.into()),
+            Ok(0) | Err(nix::errno::Errno::EINTR) => continue,
             Ok(_) => {}
-            Err(nix::errno::Errno::EINTR) => continue,
             Err(error) => return Err(error.into()),
         }
         match pipe.read(&mut buffer)? {
@@ -75,10 +86,14 @@ fn hear(pipe: &mut ChildStdout, until: Instant, most: usize) -> io::Result<Vec<u
         if heard.len() > most {
             return Err(io::Error::other(format!("it says more than {most} bytes")));
         }
-        if Instant::now() > until {
-            return Err(ErrorKind::TimedOut.into());
-        }
     }
+}
+
+/// Whether the process runs, or would if it had the processor.
+fn is_at_work(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // Its name stands before, in parentheses, and may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('R'))
 }
 
 /// Waits for a moment; a child that takes longer is waited for by a thread, so that it leaves no trace when it ends.

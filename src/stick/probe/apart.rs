@@ -74,7 +74,7 @@ pub fn look(file: &File, size: u64, limits: &Limits) -> Result<Result<Layout>> {
 
 /// Has `program` look at a medium.
 pub fn ask(program: &Path, file: &File, size: u64, limits: &Limits) -> Result<Result<Layout>> {
-    // The parent's time is the promise; the child ends earlier and says why.
+    // The parent's time is the promise; a child that reads all the time ends earlier and says why, unless the box has much to do.
     let time = limits.time.saturating_sub(BESIDE_THE_PROBE);
     let numbers = [size, u64::from(limits.reads), limits.bytes, u64::try_from(time.as_millis()).unwrap_or(u64::MAX)];
     let args: Vec<String> = std::iter::once(VERB.to_owned()).chain(numbers.map(|number| number.to_string())).collect();
