@@ -46,17 +46,18 @@ impl Qmp {
             }
         });
         let qmp = Self { out: stream, answers, events };
-        qmp.ask("qmp_capabilities", json!({}))?;
+        qmp.ask("qmp_capabilities", &json!({}))?;
         Ok(qmp)
     }
 
     /// Runs a command that must succeed.
     #[track_caller]
+    #[allow(clippy::needless_pass_by_value, reason = "it is made for the call")]
     pub fn run(&self, command: &str, arguments: Value) -> Value {
-        self.ask(command, arguments).unwrap_or_else(|error| panic!("{error}"))
+        self.ask(command, &arguments).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn ask(&self, command: &str, arguments: Value) -> Result<Value, String> {
+    fn ask(&self, command: &str, arguments: &Value) -> Result<Value, String> {
         let line = json!({ "execute": command, "arguments": arguments });
         let failed = |why: String| format!("qemu does not {line}: {why}");
         (&self.out).write_all(format!("{line}\n").as_bytes()).map_err(|error| failed(error.to_string()))?;

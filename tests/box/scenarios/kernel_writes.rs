@@ -33,8 +33,11 @@ fn stick(machine: &mut Machine) -> Stick {
     stick
 }
 
+/// What happened to a stick, and what it holds then.
+type State = (String, Disk);
+
 /// The states in which a pulled stick may be found, each with what happened to it.
-fn states(what: &str, start: &Disk, steps: &[Step]) -> (Vec<(String, Disk)>, Vec<(String, Disk)>) {
+fn states(what: &str, start: &Disk, steps: &[Step]) -> (Vec<State>, Vec<State>) {
     let (mut prefixes, mut reordered) = (Vec::new(), Vec::new());
     yank::every_prefix(start, steps, |what, disk| prefixes.push((what.to_owned(), disk.clone())));
     let orders = cases(REORDERED.0, REORDERED.1) as usize;
@@ -63,9 +66,9 @@ fn taken_up(machine: &mut Machine, judge: &Judge, states: &[(String, Disk)]) {
         machine.guest().must(&format!("echo plugged again: {}", batch[0].0));
         for (number, (stick, (_, disk))) in sticks.iter().zip(batch).enumerate() {
             if number % 2 == 0 {
-                disk.save(&stick.image)
+                disk.save(&stick.image);
             } else {
-                judge.checked(disk).save(&stick.image)
+                judge.checked(disk).save(&stick.image);
             }
             machine.attach(stick);
         }
