@@ -9,8 +9,8 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 # The machine that `cross`, `deb` and `tarball` build for, as Rust names it.
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 
-.PHONY: help setup demo test test-proofs fuzz lint test-all test-box test-installed test-packages test-buildroot box soak bench bench-latency bench-box
-.PHONY: build man completions card cross deb tarball dist clean
+.PHONY: help setup demo test test-proofs fuzz lint test-all test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-box
+.PHONY: build man completions card cross deb tarball dist image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -101,6 +101,15 @@ dist: ## the source tarball with all crates, for Buildroot, in buildroot/dist
 
 test-packages: setup ## packages for ARM and this machine: built, run under qemu-user, installed, upgraded and purged in a chroot
 	@CARGO='$(CARGO)' tests/packages/run.sh $(BUILD)
+
+image: ## a bootable firmware image of a demo box for an emulated ARM machine, in target/image (needs root)
+	@$(MAKE) --no-print-directory deb TARGET=armv7-unknown-linux-gnueabihf
+	$(CARGO) build --release --locked --example till
+	@mkdir -p $(BUILD)/image && $(BUILD)/release/examples/till make $(BUILD)/image/till.db 20000
+	@packaging/image/build.sh $(BUILD)/packages/tillstick_*_armhf.deb $(or $(IMAGE_CACHE),$(BUILD)/tmp/image-cache) $(BUILD)/image $(BUILD)/image/till.db
+
+test-image: image ## boots that image, plugs a stick in, and looks at the light, the stick and the root
+	@tests/image/run.py $(BUILD)/image
 
 test-buildroot: ## the Buildroot tree against the Buildroot 2026.02 that BUILDROOT names
 	@tests/buildroot/check.sh $(BUILD)/tmp/buildroot

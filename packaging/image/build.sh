@@ -78,7 +78,7 @@ make_root() {
   cat >"$work/root/etc/fstab" <<'END'
 # The root is read-only; what must last lies on the state partition.
 /dev/vda2 / ext4 ro 0 1
-LABEL=state /state ext4 noatime 0 2
+/dev/vda3 /state ext4 noatime,x-systemd.device-timeout=5min 0 2
 /state/tillstick /var/lib/tillstick none bind 0 0
 /state/till /var/lib/till none bind 0 0
 tmpfs /tmp tmpfs mode=1777 0 0

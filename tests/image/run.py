@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Boots the firmware image in an emulated ARM machine, plugs a stick in, and looks at the light, the stick and the root.
+
+    tests/image/run.py FOLDER        the folder that packaging/image/build.sh filled
+
+What must be so: the init system starts the agent; the light blinks after the plug and then stays on; the backup on the stick holds
+the till's database; not one byte of the root partition was changed. The console stays in FOLDER/console.log. There is no beeper:
+Debian's kernel has no driver for one that qemu's machine could have (`make test-box` hears one).
+"""
+import hashlib
+import json
+import pathlib
+import re
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+
+BOOT_SECONDS = 600
+BACKUP_SECONDS = 180
+MIB = 1 << 20
+LIGHT_PIN = 5
+
+
+def root_hash(disk):
+    """Of the second partition, which the image's script puts at 65 MiB."""
+    with open(disk, "rb") as file:
+        file.seek(65 * MIB)
+        digest = hashlib.sha256()
+        for _ in range(512):
+            digest.update(file.read(MIB))
+    return digest.hexdigest()
+
+
+class Machine:
+    def __init__(self, folder):
+        self.folder = folder
+        self.console = folder / "console.log"
+        self.gpio = folder / "gpio.log"
+        qmp = folder / "qmp"
+        for old in (self.console, self.gpio, qmp):
+            old.unlink(missing_ok=True)
+        self.process = subprocess.Popen([
+            "qemu-system-arm", "-machine", "virt,highmem=off", "-cpu", "cortex-a15", "-m", "512M", "-display", "none", "-no-reboot",
+            "-dtb", "box.dtb", "-bios", "/usr/lib/u-boot/qemu_arm/u-boot.bin",
+            "-drive", "file=running.img,if=none,format=raw,id=disk", "-device", "virtio-blk-pci,drive=disk",
+            "-device", "qemu-xhci,id=xhci", "-serial", f"file:{self.console}",
+            "-trace", "pl061_set_output", "-D", str(self.gpio), "-qmp", f"unix:{qmp},server=on,wait=off",
+        ], cwd=folder)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.until(lambda: qmp.exists() and self.socket.connect_ex(str(qmp)) == 0, 30, "the emulator to start")
+        self.answers = self.socket.makefile("r")
+        self.answers.readline()
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        self.socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+        while True:
+            answer = json.loads(self.answers.readline())
+            if "error" in answer:
+                raise SystemExit(f"{command}: {answer['error']}")
+            if "return" in answer:
+                return answer["return"]
+
+    def event(self, name):
+        while json.loads(self.answers.readline()).get("event") != name:
+            pass
+
+    def until(self, holds, seconds, what):
+        begun = time.monotonic()
+        while not holds():
+            if time.monotonic() - begun > seconds:
+                raise SystemExit(f"waited {seconds} s in vain for {what}; see {self.console}")
+            if self.process.poll() is not None:
+                raise SystemExit(f"the machine ended while waiting for {what}; see {self.console}")
+            time.sleep(0.5)
+        return time.monotonic() - begun
+
+    def says(self, pattern):
+        return re.search(pattern, self.console.read_text(errors="replace")) is not None
+
+    def light(self):
+        """Every level that the light's pin was set to, in order."""
+        text = self.gpio.read_text(errors="replace")
+        return [int(level) for level in re.findall(rf"setting output {LIGHT_PIN} to (\d)", text)]
+
+
+def must(holds, what):
+    if not holds:
+        raise SystemExit(f"not so: {what}")
+    print(f"  {what}")
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1]).resolve()
+    shutil.copyfile(folder / "disk.img", folder / "running.img")
+    before = root_hash(folder / "running.img")
+    stick = folder / "stick.img"
+    stick.unlink(missing_ok=True)
+    subprocess.run(["truncate", "-s", "64M", stick], check=True)
+    subprocess.run(["/usr/sbin/mkfs.vfat", "-F", "32", "-s", "1", stick], check=True, stdout=subprocess.DEVNULL)
+    machine = Machine(folder)
+    try:
+        took = machine.until(lambda: machine.says(r"Started .*tillstick\.service"), BOOT_SECONDS, "the agent")
+        print(f"  the agent was started by the init system {took:.0f} s after power on")
+        dark = len(machine.light())
+        machine.ask("blockdev-add", **{"driver": "raw", "node-name": "stick", "file": {"driver": "file", "filename": str(stick)}})
+        machine.ask("device_add", driver="usb-storage", id="plugged", drive="stick", serial="4711", removable=True, bus="xhci.0")
+        machine.until(lambda: machine.says(r"tillstick\[\d+\]: .* was read back"), BACKUP_SECONDS, "the backup")
+        machine.until(lambda: machine.light()[-1:] == [1], 30, "the light to stay on")
+        blinks = machine.light()[dark:]
+        must(blinks.count(1) >= 2 and 0 in blinks, f"the light blinked, and then stayed on ({len(blinks)} changes)")
+        machine.ask("device_del", id="plugged")
+        machine.event("DEVICE_DELETED")
+    finally:
+        machine.process.terminate()
+        machine.process.wait()
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        subprocess.run(["mcopy", "-i", stick, "::/104711_kasse.sql.gz", scratch], check=True)
+        sql = subprocess.run(["zcat", scratch / "104711_kasse.sql.gz"], check=True, capture_output=True).stdout
+        subprocess.run(["sqlite3", scratch / "back.db"], input=sql, check=True)
+        rows = sqlite3.connect(scratch / "back.db").execute("SELECT count(*) FROM receipt_lines").fetchone()[0]
+        expected = sqlite3.connect(folder / "till.db").execute("SELECT count(*) FROM receipt_lines").fetchone()[0]
+        must(rows == expected > 0, f"the stick holds the till's {rows} lines of receipts, by gunzip and sqlite3 alone")
+    must(root_hash(folder / "running.img") == before, "the root was not written to")
+    (folder / "running.img").unlink()
+    print("the image is sound")
+
+
+if __name__ == "__main__":
+    main()
