@@ -1,4 +1,4 @@
-//! `tillstick dump`: a database becomes a .sql.gz, without any configuration.
+//! `tillstick dump`: a database becomes a .sql.gz, a folder a .tar.gz, without any configuration.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
@@ -17,13 +17,14 @@ use crate::pack;
 const EXAMPLES: &str = "\
 Examples:
   tillstick dump sqlite:kasse.db -o kasse.sql.gz
+  tillstick dump files:/var/www/shop -o shop.tar.gz
   tillstick dump sqlite:kasse.db -o new.sql.gz --reuse kasse.sql.gz   only what changed is compressed
   tillstick dump sqlite:kasse.db -o - | ssh office 'cat > kasse.sql.gz'";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The database: sqlite:PATH.
+    /// What to dump: sqlite:PATH for a database, files:PATH for a folder.
     #[arg(value_name = "URL")]
     url: String,
     /// The file to write, or - for stdout. Its chunk index is put beside it as FILE.chunks.
