@@ -63,7 +63,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     };
     let mut chosen = restore::choose(site.as_ref(), &origin)?;
     if chosen.is_files() {
-        return files::run(context, &args, site, &origin, chosen);
+        return files::run(context, &args, site, &origin, &mut chosen);
     }
     if args.dry_run {
         return Err(Error::new(Kind::Usage, "a preview is there for files only").help("look at it with --into NEW.db"));

@@ -19,10 +19,10 @@ pub(super) fn run(
     args: &Args,
     site: Option<Site>,
     origin: &Origin,
-    mut chosen: Chosen,
+    chosen: &mut Chosen,
 ) -> Result<Exit> {
     if let Some(target) = &args.into {
-        let report = restore_files::into(site.as_ref(), &mut chosen, target, &context.run())?;
+        let report = restore_files::into(site.as_ref(), chosen, target, &context.run())?;
         context.screen.result(&report, lines)?;
         return Ok(Exit::Done);
     }
@@ -30,9 +30,9 @@ pub(super) fn run(
         Some(site) => site,
         None => context.site()?,
     };
-    let name = source_of(&chosen, args)?;
+    let name = source_of(chosen, args)?;
     let files = restore_files::source(&site, &name)?;
-    let content = Content { site: &site, origin, chosen: &chosen };
+    let content = Content { site: &site, origin, chosen };
     if args.dry_run {
         let changes = restore_files::preview(&content, &files, &context.run())?;
         context.screen.result(&changes, |changes| preview(changes, "would be"))?;
