@@ -93,7 +93,9 @@ fn gnu_tar_reads_what_is_written_and_what_it_writes_is_read() {
     for format in ["gnu", "posix", "ustar", "oldgnu"] {
         let packed = site.path(&format!("{format}.tar.gz"));
         let odd: &[&str] = if format == "ustar" { &["--exclude=xxx*"] } else { &[] };
-        let args = ["-czSf", packed.to_str().unwrap(), &format!("--format={format}")];
+        // ustar has no form for holes.
+        let pack = if format == "ustar" { "-czf" } else { "-czSf" };
+        let args = [pack, packed.to_str().unwrap(), &format!("--format={format}")];
         tool("tar", &[&args, odd, &["-C", www.to_str().unwrap(), "."]].concat());
         let ours = site.path(&format!("ours-{format}"));
         let url = format!("files:{}", ours.display());
