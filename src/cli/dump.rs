@@ -89,9 +89,10 @@ fn to_file(context: &Context, args: &Args, options: pack::Options) -> Result<Exi
         reused_bytes: dumped.packed.reused_bytes,
         warnings: dumped.facts.warnings,
     };
+    let counted = if args.url.starts_with("files:") { "files" } else { "rows" };
     context.screen.result(&report, |report| {
         let mut lines = vec![format!(
-            "{}  {} of {} text, {} rows; {} new, {} reused",
+            "{}  {} of {} text, {} {counted}; {} new, {} reused",
             report.output.display(),
             say::size(report.size),
             say::size(report.text.size),
