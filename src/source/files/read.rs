@@ -141,7 +141,7 @@ impl<R: Read> Archive<R> {
         match (kind, &entry.what) {
             (b'S', _) => self.old_map(header, &mut entry)?,
             (_, What::File) if extra.sparse.is_there => {
-                self.new_map(&extra.sparse.map, extra.sparse.real, &mut entry)?
+                self.new_map(&extra.sparse.map, extra.sparse.real, &mut entry)?;
             }
             (_, What::File) => {}
             _ => entry.size = 0,

@@ -25,6 +25,11 @@ const LOOK_ENTRIES: u64 = 500;
 /// How much is written at once, in bytes.
 const BUFFER: usize = 128 << 10;
 
+/// A file that is there: its folder and its name.
+type Known = Option<(Dir, Vec<u8>)>;
+/// Finds a file that is not below the folder into which an archive is unpacked.
+pub(super) type Elsewhere<'e> = dyn FnMut(&[u8]) -> Result<Known> + 'e;
+
 /// What was unpacked.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Unpacked {
@@ -125,7 +130,7 @@ impl<'a> Maker<'a> {
         &mut self,
         entry: &Entry,
         archive: &mut Archive<R>,
-        elsewhere: &mut dyn FnMut(&[u8]) -> Result<Option<(Dir, Vec<u8>)>>,
+        elsewhere: &mut Elsewhere<'_>,
     ) -> Result<()> {
         self.look_at_room()?;
         self.run.progress(self.done.bytes)?;
@@ -185,13 +190,7 @@ impl<'a> Maker<'a> {
         dir.set_mtime(name, entry.mtime).context(failed)
     }
 
-    fn second(
-        &mut self,
-        dir: &Dir,
-        name: &[u8],
-        first: &[u8],
-        elsewhere: &mut dyn FnMut(&[u8]) -> Result<Option<(Dir, Vec<u8>)>>,
-    ) -> Result<()> {
+    fn second(&mut self, dir: &Dir, name: &[u8], first: &[u8], elsewhere: &mut Elsewhere<'_>) -> Result<()> {
         let missing = || {
             let first = String::from_utf8_lossy(first);
             Error::new(ErrorKind::Damaged, format!("the archive has a second name for {first:?}, which is not in it"))

@@ -10,6 +10,7 @@ use super::notes::{Notes, Sort};
 use crate::error::{Context, Error, Kind as ErrorKind, Result};
 use crate::host::tree::{Dir, Facts, Kind};
 use crate::model::BackupId;
+use crate::policy::select::Pattern;
 
 /// How folders begin in which a restore prepares files.
 pub(super) const STAGE: &str = ".tillstick-restore-";
@@ -61,7 +62,7 @@ pub(super) fn roots(files: &Files, notes: &mut Notes) -> Result<Vec<Vec<u8>>> {
                     .help("correct `paths`, or end the path with a * where it may be missing"));
             }
             true => {}
-            false => expand(&start, &|path| (pattern.matches(path), pattern.leads_into(path)), &mut all)?,
+            false => expand(&start, pattern, &mut all)?,
         }
         if all.len() == before && must {
             notes.add(Sort::Nothing, pattern.as_str().as_bytes(), None);
@@ -88,7 +89,7 @@ fn is_there(path: &[u8]) -> Result<bool> {
     }
 }
 
-fn expand(at: &[u8], judge: &dyn Fn(&[&[u8]]) -> (bool, bool), all: &mut Vec<Vec<u8>>) -> Result<()> {
+fn expand(at: &[u8], pattern: &Pattern, all: &mut Vec<Vec<u8>>) -> Result<()> {
     let shown = if at.is_empty() { b"/" } else { at };
     let path = Path::new(std::ffi::OsStr::from_bytes(shown));
     let dir = match Dir::open(path) {
@@ -97,11 +98,13 @@ fn expand(at: &[u8], judge: &dyn Fn(&[&[u8]]) -> (bool, bool), all: &mut Vec<Vec
     };
     for name in dir.names().context(|| format!("cannot look into {path:?}"))? {
         let child = [at, b"/", &name].concat();
-        let (meant, leads) = judge(&names(&child));
-        if meant {
+        let path = names(&child);
+        if pattern.matches(&path) {
             all.push(child);
-        } else if leads && dir.look(&name).ok().flatten().is_some_and(|facts| facts.kind == Kind::Dir) {
-            expand(&child, judge, all)?;
+        } else if pattern.leads_into(&path)
+            && dir.look(&name).ok().flatten().is_some_and(|facts| facts.kind == Kind::Dir)
+        {
+            expand(&child, pattern, all)?;
         }
     }
     Ok(())
