@@ -107,6 +107,22 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("[sources.b]\ntype = \"sqlite\"", "t:7: sources.b.path: is required"),
     ("[sources.b]\ntype = \"mariadb\"\nhost = \"x\"", "t:8: sources.b.type: this type is not in this version"),
+    ("[sources.b]\ntype = \"files\"", "t:7: sources.b: names nothing to back up"),
+    (
+        "[sources.b]\ntype = \"files\"\npaths = [\"/ok\", \"etc\"]",
+        "t:9: sources.b.paths: expected a path, found \"etc\": it does not begin at the root `/`",
+    ),
+    (
+        "[sources.b]\ntype = \"files\"\npresets = [\"ngnix\"]",
+        "t:9: sources.b.presets: expected one of \"apache\", \"nginx\"",
+    ),
+    (
+        "[sources.b]\ntype = \"files\"\npaths = [\"/a\"]\nexclude = [\"a[b\"]",
+        "t:10: sources.b.exclude: expected a name or path to leave out, found \"a[b\": a `[` has no `]`",
+    ),
+    ("[quiesce]\nbefore = [[]]", "t:8: quiesce.before: names no program"),
+    ("[quiesce]\nbefore = [\"nginx stop\"]", "t:8: quiesce.before: expected a list, found \"nginx stop\""),
+    ("[quiesce]\nstop_units = [\"--now\"]", "t:8: quiesce.stop_units: expected a unit of systemd, found \"--now\""),
     (
         "[sources.\"a/b\"]\ntype = \"sqlite\"\npath = \"/x\"",
         "t:7: sources.\"a/b\": \"a/b\" cannot be part of a file name: '/'",

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use tillstick::config::{
-    Accept, Answers, Config, Mode, Schedule, SourceConfig, SourceKind, SqliteConfig, StickPath, example, format_time,
-    parse_str, questions, show, write_config,
+    Accept, Answers, Config, Mode, QuiesceConfig, Schedule, SourceConfig, SourceKind, SqliteConfig, StickPath, example,
+    format_time, parse_str, questions, show, write_config,
 };
 use tillstick::lang::Lang;
 
@@ -30,7 +30,7 @@ fn example_with(change: impl Fn(&str) -> String) -> Config {
 #[test]
 fn the_shipped_example_equals_the_defaults() {
     let kind = SourceKind::Sqlite(SqliteConfig::new("/var/lib/till/kasse.db".into()));
-    let sources = [("kasse".parse().unwrap(), SourceConfig { kind })].into();
+    let sources = [("kasse".parse().unwrap(), SourceConfig { kind, quiesce: QuiesceConfig::default() })].into();
     let defaults = Config::new("104711".parse().unwrap(), "kasse-1".parse().unwrap(), "Europe/Berlin".into(), sources);
     assert_eq!(parse_str("example.toml", example()).unwrap(), defaults);
 }
@@ -48,7 +48,7 @@ fn the_commented_lines_of_the_example_are_right_once_uncommented() {
     let config = example_with(|text| {
         let mut out = String::new();
         for line in text.lines() {
-            let code = line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with("[stores"));
+            let code = line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with("[s"));
             let code = code.filter(|rest| !rest.starts_with(|c: char| c.is_uppercase()));
             out += match code {
                 Some(code) => code,
@@ -59,6 +59,9 @@ fn the_commented_lines_of_the_example_are_right_once_uncommented() {
         }
         out
     });
+    let web = &config.sources[&"web".parse().unwrap()];
+    assert_eq!(web.quiesce.stop_units, ["nginx.service"]);
+    assert!(matches!(&web.kind, SourceKind::Files(files) if files.presets.len() == 2 && files.exclude.len() == 2));
     assert_eq!(config.stores[&"nas".parse().unwrap()].retention.keep_last, 10);
     assert!(matches!(config.schedule.rule, Schedule::Every { every, .. } if every == Duration::from_secs(6 * 3600)));
 }
@@ -76,6 +79,8 @@ fn the_default_retention_is_that_of_the_product() {
 fn what_is_shown_reads_back_as_the_same_configuration() {
     let text = format!(
         "mode = \"local\"\nlang = \"es\"\n{LEAST}locked_pass = \"0s\"\n[sources.\"büro 2\"]\ntype = \"sqlite\"\npath = '/a \"b\"\\c'\n\
+         [sources.web]\ntype = \"files\"\npaths = [\"/a/**/b\"]\npresets = [\"php\"]\nexclude = [\"*.tmp\"]\none_file_system = false\n\
+         unreadable = \"fail\"\n[sources.web.quiesce]\nbefore = [[\"a\", \"b c\"], [\"/d\"]]\non_failure = \"warn\"\n[quiesce]\ntimeout = \"5s\"\n\
          [dump]\nthreads = 3\n[primary]\nmin_free = \"1GiB\"\nspool = \"one\"\n[sticks]\npath = \"/media/x\"\nkeep = 9\npart_size = \"2GB\"\n\
          [sticks.tse]\nserials = [\"A\"]\npositions = [\"1-1.2\"]\n[stores.nas]\ntype = \"directory\"\npath = \"/mnt\"\n\
          enabled = false\n[stores.nas.retention]\nkeep_last = \"all\"\n[schedule]\nevery = \"90m\"\norigin = \"03:30\"\n\
@@ -119,7 +124,7 @@ fn init_fills_in_every_answer_whatever_it_holds_or_says_what_is_wrong() {
     let config = parse_str("t", &write_config(&answers).unwrap()).unwrap();
     assert_eq!((config.customer.as_str(), config.box_name.as_str()), ("00'1", "b 2"));
     assert_eq!((config.mode, config.primary.dir.to_str()), (Mode::Local, Some("/p\nq")));
-    let SourceKind::Sqlite(sqlite) = &config.sources[&"caja.1".parse().unwrap()].kind;
+    let SourceKind::Sqlite(sqlite) = &config.sources[&"caja.1".parse().unwrap()].kind else { panic!("no database") };
     assert_eq!(sqlite.path, Path::new("/d/a \"b\"\\c.db"));
 
     answers.primary_dir = "/d".into();

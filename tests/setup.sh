@@ -2,7 +2,7 @@
 # Installs the Debian packages that building, the tests and the demo need; does nothing when all are there.
 set -euo pipefail
 
-packages=(build-essential pkg-config libudev-dev sqlite3 dosfstools mtools exfatprogs ntfs-3g fdisk e2fsprogs gzip pigz 7zip python3 shellcheck faketime strace)
+packages=(acl attr build-essential pkg-config libudev-dev sqlite3 dosfstools mtools exfatprogs ntfs-3g fdisk e2fsprogs gzip pigz 7zip python3 shellcheck faketime strace)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -35,8 +35,8 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::keys::Keys;
 use crate::host::notify::Manager;
 use crate::host::wake::{Alarm, Signals, Waker};
-use crate::job::Site;
 use crate::job::status::status;
+use crate::job::{Site, quiesce};
 use crate::model::{Cancel, Event, Quiet, Run, Stage};
 use crate::policy::signal::Signal;
 use crate::stick::mount as shown;
@@ -49,6 +49,11 @@ use timetable::Timetable;
 
 /// How long a run that was asked to end may take; then the process ends all the same, and nothing is lost by it.
 const STOP_MAX: Duration = Duration::from_millis(4500);
+
+/// How long a stop waits for what was stopped for a backup to be started again.
+const HELD_MAX: Duration = Duration::from_secs(75);
+/// How often it looks meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Somebody wants a stick to be enrolled.
 struct WantedStick {
@@ -106,6 +111,8 @@ struct Agent {
     problem: Option<String>,
     /// When to end at the latest, once it was asked for.
     stop_at: Option<Instant>,
+    /// When to end even though something that was stopped was not started again yet.
+    stop_last: Option<Instant>,
 }
 
 /// Runs the agent until a signal ends it. `problem` is told to all who ask: the box needs somebody, although it works.
@@ -154,7 +161,9 @@ pub fn run(site: Site, problem: Option<String>) -> Result<()> {
         trouble: None,
         problem,
         stop_at: None,
+        stop_last: None,
     };
+    agent.settle()?;
     agent.take_stock();
     agent.look(false);
     agent.manager.ready();
@@ -262,15 +271,33 @@ impl Agent {
 
     fn on_signal(&mut self, signal: OsSignal) {
         log::info!("{signal}: ending");
-        self.stop_at = Some(Instant::now() + STOP_MAX);
+        let now = Instant::now();
+        self.stop_at = Some(now + STOP_MAX);
+        self.stop_last.get_or_insert(now + HELD_MAX);
         for cancel in self.cycle.iter().chain(&self.formatting) {
             cancel.cancel();
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_over(&mut self) -> bool {
         let idle = self.cycle.is_none() && self.formatting.is_none();
-        self.stop_at.is_some_and(|at| idle || at <= Instant::now())
+        let now = Instant::now();
+        let (Some(at), Some(last)) = (self.stop_at, self.stop_last) else { return false };
+        // A shop whose web server stays down is worse than a stop that takes longer.
+        if !idle && at <= now && now < last && quiesce::is_owed(&self.site.config.state) {
+            self.stop_at = Some(now + LOOK_AGAIN);
+            return false;
+        }
+        idle || at <= now
+    }
+
+    /// What a run that died had stopped is started again.
+    fn settle(&self) -> Result<()> {
+        let state = self.site.config.state.clone();
+        if !quiesce::is_owed(&state) {
+            return Ok(());
+        }
+        self.post.spawn("owed", move |_| Message::Note(quiesce::settle(&state, false).join("; ")))
     }
 
     fn take(&mut self, message: Message) -> Result<()> {

@@ -82,11 +82,12 @@ fn lines(report: &Report, lang: Lang) -> Vec<String> {
         let all = artifact.new_bytes + artifact.reused_bytes;
         let percent = (artifact.reused_bytes * 100).checked_div(all).unwrap_or(0);
         lines.push(format!(
-            "  {}  {} of {} text, {} rows, read back; {percent} % reused, {} new",
+            "  {}  {} of {} text, {} {}, read back; {percent} % reused, {} new",
             artifact.name,
             say::size(artifact.size),
             say::size(artifact.text_size),
             say::count(artifact.rows),
+            if artifact.name.is_tar() { "files" } else { "rows" },
             say::size(artifact.new_bytes),
         ));
     }

@@ -1,4 +1,4 @@
-//! `tillstick dump`: a database becomes a .sql.gz, without any configuration.
+//! `tillstick dump`: a database becomes a .sql.gz, a folder a .tar.gz, without any configuration.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
@@ -17,13 +17,14 @@ use crate::pack;
 const EXAMPLES: &str = "\
 Examples:
   tillstick dump sqlite:kasse.db -o kasse.sql.gz
+  tillstick dump files:/var/www/shop -o shop.tar.gz
   tillstick dump sqlite:kasse.db -o new.sql.gz --reuse kasse.sql.gz   only what changed is compressed
   tillstick dump sqlite:kasse.db -o - | ssh office 'cat > kasse.sql.gz'";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The database: sqlite:PATH.
+    /// What to dump: sqlite:PATH for a database, files:PATH for a folder.
     #[arg(value_name = "URL")]
     url: String,
     /// The file to write, or - for stdout. Its chunk index is put beside it as FILE.chunks.
@@ -88,9 +89,10 @@ fn to_file(context: &Context, args: &Args, options: pack::Options) -> Result<Exi
         reused_bytes: dumped.packed.reused_bytes,
         warnings: dumped.facts.warnings,
     };
+    let counted = if args.url.starts_with("files:") { "files" } else { "rows" };
     context.screen.result(&report, |report| {
         let mut lines = vec![format!(
-            "{}  {} of {} text, {} rows; {} new, {} reused",
+            "{}  {} of {} text, {} {counted}; {} new, {} reused",
             report.output.display(),
             say::size(report.size),
             say::size(report.text.size),

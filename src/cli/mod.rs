@@ -13,6 +13,7 @@ mod list;
 mod load;
 mod manual;
 mod prune;
+mod quiesce;
 mod recover;
 mod restore;
 mod say;
@@ -32,7 +33,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, LogConfig, LogTarget};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::host::signals;
-use crate::job::{Site, StickAt, StoreAt};
+use crate::job::{Site, StickAt, StoreAt, quiesce as quiesce_owed};
 use crate::lang::Lang;
 use crate::model::{Cancel, FileName};
 use crate::source::sqlite;
@@ -93,12 +94,14 @@ enum Verb {
     List(list::Args),
     /// Check that backups are what they were, and with a drill that they restore.
     Check(check::Args),
-    /// Make a database of a backup again.
+    /// Make a database, or files, of a backup again.
     Restore(restore::Args),
     /// Get a fresh box's database and configuration back from a stick.
     Recover(recover::Args),
     /// Remove the backups that are no longer to be kept, with a reason for each that stays or goes.
     Prune(prune::Args),
+    /// Hold everything still while a snapshot is taken, and let it go again.
+    Quiesce(quiesce::Args),
     /// Show how this box stands.
     Status(status::Args),
     /// Show when the next backups are due.
@@ -111,9 +114,9 @@ enum Verb {
     Store(store::Verb),
     /// Draw the card with the light's patterns and the beeps, as SVG.
     Card(card::Args),
-    /// Dump a database into a .sql.gz; needs no configuration.
+    /// Dump a database into a .sql.gz, or a folder into a .tar.gz; needs no configuration.
     Dump(dump::Args),
-    /// Load a .sql.gz into a new database; needs no configuration.
+    /// Load a .sql.gz into a new database, or a .tar.gz into a new folder; needs no configuration.
     Load(load::Args),
     /// Print the shell completions.
     Completions(manual::Completions),
@@ -158,6 +161,8 @@ enum Exit {
     Done,
     Partly,
     Failed,
+    /// As a command ended that was run for somebody.
+    Code(u8),
 }
 
 /// What every verb is handed.
@@ -178,7 +183,11 @@ impl Context {
     }
 
     fn site(&self) -> Result<Site> {
-        Site::open(self.config()?)
+        let site = Site::open(self.config()?)?;
+        for line in quiesce_owed::settle(&site.config.state, false) {
+            self.run().warn(line);
+        }
+        Ok(site)
     }
 
     /// The box that is configured here, for a verb that needs none.
@@ -219,6 +228,7 @@ pub fn main() -> ExitCode {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Partly) => ExitCode::from(3),
         Ok(Exit::Failed) => ExitCode::FAILURE,
+        Ok(Exit::Code(code)) => ExitCode::from(code),
         Err(error) => {
             context.screen.error(&error);
             exit_code(&error)
@@ -238,6 +248,7 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
         Verb::Restore(args) => restore::run(context, args),
         Verb::Recover(args) => recover::run(context, args),
         Verb::Prune(args) => prune::run(context, &args),
+        Verb::Quiesce(args) => quiesce::run(context, &args),
         Verb::Status(args) => status::run(context, &args),
         Verb::Schedule => schedule::run(context),
         Verb::Stick(verb) => stick::run(context, verb),

@@ -120,6 +120,10 @@ fn describe(plan: &Plan) -> Vec<String> {
         let there = if plan.recovered.contains(path) { " (there already, and equal)" } else { "" };
         lines.push(format!("database     {}: {} rows -> {path:?}{there}", facts.name, say::count(rows)));
     }
+    for (facts, target) in &plan.files {
+        let to = target.as_ref().map_or("stay on the stick".to_owned(), |target| format!("-> {target:?}"));
+        lines.push(format!("files        {}: {to}", facts.name));
+    }
     lines.push(format!("config       -> {:?}", plan.config_path));
     lines
 }

@@ -6,21 +6,26 @@ use std::path::PathBuf;
 use super::{Context, Exit, say};
 use crate::config::{Config, SourceKind};
 use crate::error::{Error, Kind, Result};
+use crate::job::StoreAt;
 use crate::job::restore::{self, Origin, Report};
-use crate::job::{Site, StoreAt};
 use crate::model::{BackupId, FileName};
+
+mod files;
+pub(super) use files::lines as lines_of_files;
 
 const EXAMPLES: &str = "\
 Examples:
   tillstick restore 20261122T200002Z --into /tmp/look.db    beside the database in use
   tillstick restore 104711_kasse.sql.gz --into new.db       from a file; needs no configuration
   tillstick restore 20261122T200002Z --store nas --into new.db   from a store
-  tillstick restore 20261122T200002Z --in-place             the old database is set aside, not deleted";
+  tillstick restore 20261122T200002Z --in-place             the old database is set aside, not deleted
+  tillstick restore 20261122T200002Z --source web --dry-run    what would change of the files of `web`
+  tillstick restore 20261122T200002Z --source web --in-place   what is replaced is kept beside it";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// A backup's id, or a .sql.gz or .sql file.
+    /// A backup's id, or a .sql.gz, .sql or .tar.gz file.
     #[arg(value_name = "ID|FILE")]
     what: String,
     /// Which source of the backup.
@@ -29,12 +34,15 @@ pub(super) struct Args {
     /// From this store instead of the backups here.
     #[arg(long, value_name = "STORE")]
     store: Option<FileName>,
-    /// Make a new database here.
-    #[arg(long, value_name = "PATH", required_unless_present = "in_place", conflicts_with = "in_place")]
+    /// Make a new database, or folder, here.
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["in_place", "dry_run"], conflicts_with_all = ["in_place", "dry_run"])]
     into: Option<PathBuf>,
-    /// Put it in the place of the source's database, which is set aside.
+    /// Put it in the place of the source's database or files; what is replaced is set aside.
     #[arg(long)]
     in_place: bool,
+    /// Tell what a restore in place would change, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
     /// Do not ask.
     #[arg(long, short)]
     yes: bool,
@@ -54,6 +62,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
         Err(_) => (None, Origin::File(PathBuf::from(&args.what))),
     };
     let mut chosen = restore::choose(site.as_ref(), &origin)?;
+    if chosen.is_files() {
+        return files::run(context, &args, site, &origin, &mut chosen);
+    }
+    if args.dry_run {
+        return Err(Error::new(Kind::Usage, "a preview is there for files only").help("look at it with --into NEW.db"));
+    }
     let report = match args.into {
         Some(target) => restore::into(site.as_ref(), &mut chosen, &target, &context.run())?,
         None => {
@@ -62,30 +76,23 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
                 None => context.site()?,
             };
             let source = chosen.facts.as_ref().map(|facts| facts.source.clone()).or(args.source);
-            let database = database_of(&site.config, source)?;
+            let (source, database) = database_of(&site.config, source)?;
             agree(context, &args.what, &database, args.yes)?;
-            in_place(&site, &mut chosen, &database, &origin, context)?
+            restore::in_place(&site, &mut chosen, &source, &database, &label_of(&origin), &context.run())?
         }
     };
     context.screen.result(&report, lines)?;
     Ok(Exit::Done)
 }
 
-fn in_place(
-    site: &Site,
-    chosen: &mut restore::Chosen,
-    database: &std::path::Path,
-    origin: &Origin,
-    context: &Context,
-) -> Result<Report> {
-    let label = match origin {
+fn label_of(origin: &Origin) -> String {
+    match origin {
         Origin::Backup { id, .. } | Origin::Store { id, .. } => id.to_string(),
         Origin::File(_) => BackupId::next(jiff::Timestamp::now(), None).to_string(),
-    };
-    restore::in_place(site, chosen, database, &label, &context.run())
+    }
 }
 
-fn database_of(config: &Config, source: Option<FileName>) -> Result<PathBuf> {
+fn database_of(config: &Config, source: Option<FileName>) -> Result<(FileName, PathBuf)> {
     let names: Vec<&FileName> = config.sources.keys().collect();
     let name = match (source, names.as_slice()) {
         (Some(name), _) => name,
@@ -97,8 +104,8 @@ fn database_of(config: &Config, source: Option<FileName>) -> Result<PathBuf> {
         }
     };
     match config.sources.get(&name).map(|source| &source.kind) {
-        Some(SourceKind::Sqlite(sqlite)) => Ok(sqlite.path.clone()),
-        None => Err(Error::new(Kind::Usage, format!("the configuration has no source `{name}`"))
+        Some(SourceKind::Sqlite(sqlite)) => Ok((name, sqlite.path.clone())),
+        _ => Err(Error::new(Kind::Usage, format!("the configuration has no database `{name}`"))
             .help("use --into, or name one with --source")),
     }
 }

@@ -7,7 +7,7 @@ use super::report::Report;
 use super::take::dotted;
 use super::tree::{Place, Table, find};
 use super::{Config, SourceKind, StickPath, StoreKind};
-use crate::model::{ArtifactName, FileName};
+use crate::model::FileName;
 
 /// Reports every contradiction between keys.
 pub(super) fn check(config: &Config, tree: &Table, report: &mut Report) {
@@ -24,7 +24,7 @@ fn artifact_names(config: &Config, tree: &Table, report: &mut Report) {
     let mut taken: BTreeMap<String, &FileName> = BTreeMap::new();
     for (at, source) in sources {
         let key = dotted("sources", source.as_str());
-        let plain = ArtifactName::sql(&config.customer, source);
+        let plain = config.sources[source].artifact_name(&config.customer, source);
         let with_box = plain.for_box(&config.box_name);
         for name in [plain, with_box] {
             match taken.insert(name.as_str().to_lowercase(), source) {
@@ -119,7 +119,8 @@ fn used<'c>(config: &'c Config, tree: &Table) -> Vec<Used<'c>> {
         }
     }
     for (name, source) in &config.sources {
-        let SourceKind::Sqlite(sqlite) = &source.kind;
+        // A folder of files may hold all of them: what is ours in it is left out of the backup.
+        let SourceKind::Sqlite(sqlite) = &source.kind else { continue };
         all.push(Used { path: &sqlite.path, role: Role::Database, ..place(&["sources", name.as_str(), "path"]) });
     }
     all

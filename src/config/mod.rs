@@ -28,9 +28,10 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 pub use init::{Answers, Question, questions, write_config};
 pub use problem::{Problem, Problems};
 pub use sections::{
-    Accept, After, AgentConfig, Automount, Device, DirectoryConfig, DumpConfig, FeedbackConfig, Key, LogConfig,
-    LogTarget, PrimaryConfig, QuietHours, Schedule, ScheduleConfig, SourceConfig, SourceKind, Spool, SqliteConfig,
-    StickPath, SticksConfig, StoreConfig, StoreKind, TseConfig,
+    Accept, After, AgentConfig, Automount, Device, DirectoryConfig, DumpConfig, FeedbackConfig, FilesConfig, Key,
+    LogConfig, LogTarget, OnFailure, Preset, PrimaryConfig, QuiesceConfig, QuietHours, Schedule, ScheduleConfig,
+    SourceConfig, SourceKind, Spool, SqliteConfig, StickPath, SticksConfig, StoreConfig, StoreKind, TseConfig,
+    Unreadable,
 };
 pub use show::show;
 pub use units::{format_duration, format_size, format_time, parse_duration, parse_size, parse_time};
@@ -71,6 +72,8 @@ pub struct Config {
     pub state: PathBuf,
     /// `[sources.<name>]`: what is backed up; at least one.
     pub sources: BTreeMap<FileName, SourceConfig>,
+    /// `[quiesce]`: what stands still while all sources are backed up.
+    pub quiesce: QuiesceConfig,
     /// `[dump]`: how a dump is compressed.
     pub dump: DumpConfig,
     /// `[primary]`: the local folder of backups.
@@ -116,6 +119,7 @@ impl Config {
             mode: Mode::OffSite,
             state: "/var/lib/tillstick".into(),
             sources,
+            quiesce: QuiesceConfig::default(),
             dump: DumpConfig::default(),
             primary: PrimaryConfig::default(),
             sticks: SticksConfig::default(),
@@ -152,6 +156,7 @@ impl Config {
         let state = root.get("state", path, default.state);
         let sources = root.named("sources", SourceConfig::read);
         root.require_table("sources", "[sources.kasse] with type = \"sqlite\" and path = \"/var/lib/till/kasse.db\"");
+        let quiesce = root.table("quiesce", QuiesceConfig::read);
         let dump = root.table("dump", DumpConfig::read);
         let primary = root.table("primary", PrimaryConfig::read);
         let sticks = root.table("sticks", SticksConfig::read);
@@ -170,6 +175,7 @@ impl Config {
             mode,
             state,
             sources,
+            quiesce,
             dump,
             primary,
             sticks,

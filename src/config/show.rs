@@ -18,6 +18,8 @@ pub fn show(config: &Config) -> String {
     for (name, source) in &config.sources {
         source.show(name, &mut out);
     }
+    out.table("quiesce");
+    config.quiesce.show(&mut out);
     config.dump.show(&mut out);
     config.primary.show(&mut out);
     config.sticks.show(&mut out);
@@ -62,6 +64,13 @@ impl Out {
     pub(super) fn word<T: PartialEq>(&mut self, key: &str, words: &[(&'static str, T)], value: &T) {
         let word = words.iter().find(|(_, other)| other == value).map(|(word, _)| *word);
         self.key(key, quoted(word.expect("each value has its word in the table beside its type")));
+    }
+
+    /// `key = [["a", "b"], ["c"]]`
+    pub(super) fn lists(&mut self, key: &str, lists: &[Vec<String>]) {
+        let one = |texts: &Vec<String>| texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ");
+        let lists: Vec<String> = lists.iter().map(|texts| format!("[{}]", one(texts))).collect();
+        self.key(key, format!("[{}]", lists.join(", ")));
     }
 
     /// `key = ["a", "b"]`

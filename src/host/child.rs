@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::error::{Context, Error, Kind, Result};
 
 /// Where a program without a path in its name is looked for, by the program that is started and what it starts.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program that was started.
 #[derive(Debug)]

@@ -89,6 +89,11 @@ pub fn begin_write_out(file: &File) {
     unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
+/// Has the kernel write all that programs have written to all disks.
+pub fn sync_everything() {
+    nix::unistd::sync();
+}
+
 /// Makes the folder's entries durable: created, renamed and removed names.
 pub fn sync_dir(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|dir| dir.sync_all()).context(|| format!("cannot sync the folder {dir:?}"))

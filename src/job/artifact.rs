@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{ArtifactFacts, Run, Stage, TextFacts};
 use crate::pack;
+use crate::source::files;
 use crate::source::sqlite::{END_MARK, HEADER_PREFIX};
 
 /// Passes an artifact on and fails at its end unless size and SHA-256 are those of the manifest.
@@ -70,8 +71,8 @@ pub(super) fn verify(reader: impl Read + Send, facts: &ArtifactFacts, run: &Run)
     // The unpacker stops at the end of the member; what follows must be nothing, with the hash as promised.
     io::copy(&mut checked, &mut io::sink()).context(|| format!("cannot read `{}` back", facts.name))?;
     same_text(&text, facts)?;
-    if !tail.is_whole() {
-        return Err(damaged(facts, "its text does not end as a whole dump does"));
+    if !tail.is_whole(facts.name.is_tar()) {
+        return Err(damaged(facts, "its text does not end as a whole one does"));
     }
     run.end(Stage::Verify);
     Ok(())
@@ -85,7 +86,7 @@ pub(super) fn verify_alone(reader: impl Read + Send, run: &Run) -> Result<()> {
         head.extend_from_slice(&text[..missing.min(text.len())]);
         tail.push(text);
     })?;
-    if head == HEADER_PREFIX.as_bytes() && !tail.is_whole() {
+    if head == HEADER_PREFIX.as_bytes() && !tail.is_whole(false) {
         return Err(Error::new(Kind::Damaged, "its text does not end as a whole dump does"));
     }
     Ok(())
@@ -105,7 +106,7 @@ struct Tail(Vec<u8>);
 
 impl Tail {
     fn push(&mut self, text: &[u8]) {
-        let keep = END_MARK.len() + 1;
+        let keep = files::END.len();
         if text.len() >= keep {
             self.0.clear();
         }
@@ -114,7 +115,11 @@ impl Tail {
         self.0.drain(..excess);
     }
 
-    fn is_whole(&self) -> bool {
-        self.0.strip_suffix(b"\n") == Some(END_MARK.as_bytes())
+    /// Whether it is the end of an archive, or of a dump.
+    fn is_whole(&self, tar: bool) -> bool {
+        match tar {
+            true => self.0 == files::END,
+            false => self.0.ends_with(format!("\n{END_MARK}\n").as_bytes()),
+        }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::artifact::verify;
 use super::copy::{self, CopyDone};
 use super::record::{Record, recorded};
-use super::{Site, StickAt, StoreAt, drill, prune, stores};
+use super::{Site, StickAt, StoreAt, drill, prune, quiesce, stores};
 use crate::config::{self, Spool};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::block;
@@ -105,6 +105,9 @@ fn make_and_copy(site: &Site, lock: &Lock, stick: Option<&StickAt>, record: &mut
 
 /// Clears up after runs that died.
 pub(super) fn begin(site: &Site, lock: &Lock) -> Result<()> {
+    for line in quiesce::settle(&site.config.state, true) {
+        log::warn!("{line}");
+    }
     site.primary.sweep(lock)?;
     drill::sweep(site.primary.dir());
     site.sweep()
@@ -149,6 +152,8 @@ pub(super) fn make(
     let draft = site.primary.begin(lock, id.clone(), site.config.primary.min_free)?;
     let mut artifacts = Vec::new();
     let mut facts = Vec::new();
+    let mut hold = quiesce::hold(site, None, "backup", run)?;
+    warnings.append(&mut hold.warnings);
     for source in site.config.sources.keys() {
         let (made, artifact) = dump(site, &draft, source, newest.map(|(stored, _)| *stored), run)
             .context(|| format!("cannot back up source `{source}`"))?;
@@ -156,6 +161,7 @@ pub(super) fn make(
         artifacts.push(made);
         facts.push(artifact);
     }
+    warnings.extend(hold.release());
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         id: id.clone(),
@@ -223,7 +229,10 @@ fn pack_source(
     let artifact = site.artifact_name(name);
     let source = site.source(name, draft.dir())?;
     let mut packer = Packer::new(draft.artifact(&artifact)?, previous, pack_options(site), *run)?;
-    let facts = source.dump(&mut packer, run)?;
+    let mut hold = quiesce::hold(site, Some(name), "backup", run)?;
+    let mut facts = source.dump(&mut packer, run)?;
+    facts.warnings.append(&mut hold.warnings);
+    facts.warnings.extend(hold.release());
     let (file, packed) = packer.finish()?;
     let (size, sha256) = file.finish()?;
     draft.index(&pack::index_path(&draft.path(&artifact)), &packed.index.to_bytes())?;

@@ -7,12 +7,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::artifact::{verify, verify_alone};
-use super::drill::drill;
+use super::drill::{drill, drill_files};
 use super::record::{Record, recorded};
 use super::{Site, StickAt};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{How, Outcome, Place, RunKind};
 use crate::model::{ArtifactFacts, BackupId, Manifest, ManifestFile, Run};
+use crate::pack::Unpacker;
+use crate::source::files;
 use crate::stick::generations::{self, Held};
 use crate::stick::sums;
 
@@ -107,7 +109,10 @@ pub fn file(path: &Path, run: &Run) -> Result<Vec<Finding>> {
     let reader = File::open(path).context(|| format!("cannot open {path:?}"))?;
     let mut checker = Checker::new("file".into(), None, run);
     let name = path.display().to_string();
-    let problem = problem(verify_alone(reader, run))?;
+    let problem = problem(match [".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending)) {
+        true => files::count(Unpacker::new(reader), run).map(drop),
+        false => verify_alone(reader, run),
+    })?;
     checker.found(None, &name, false, problem);
     Ok(checker.findings)
 }
@@ -136,7 +141,11 @@ impl<'a> Checker<'a> {
         for facts in &manifest.artifacts {
             let mut check = || {
                 verify(open(facts)?, facts, self.run)?;
-                self.scratch.map_or(Ok(()), |scratch| drill(open(facts)?, facts, scratch, self.run))
+                match self.scratch {
+                    None => Ok(()),
+                    Some(scratch) if facts.name.is_tar() => drill_files(&mut || open(facts), facts, scratch, self.run),
+                    Some(scratch) => drill(open(facts)?, facts, scratch, self.run),
+                }
             };
             let problem = problem(check())?;
             first = first.or_else(|| problem.clone());

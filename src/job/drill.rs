@@ -13,8 +13,8 @@ use super::artifact::{Checked, same_text};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{ArtifactFacts, Quiet, Run, Sink, Stage, TextFacts};
 use crate::pack::Unpacker;
-use crate::source::Source;
 use crate::source::sqlite::{LoadOptions, Sqlite, load};
+use crate::source::{Source, files};
 
 /// How much text is gathered before it is hashed, in bytes.
 const GATHER: usize = 64 << 10;
@@ -50,6 +50,27 @@ pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, scratch: &P
     run.end(Stage::Load);
 
     compare(&database, facts, run)
+}
+
+/// Unpacks the archive that `open` opens into a folder under `scratch`, and compares what lies there with the archive.
+pub(super) fn drill_files<'r>(
+    open: &mut dyn FnMut() -> Result<Box<dyn Read + Send + 'r>>,
+    facts: &ArtifactFacts,
+    scratch: &Path,
+    run: &Run,
+) -> Result<()> {
+    let scratch = Scratch::new(scratch)?;
+    let target = scratch.0.join("files");
+    run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
+    let unpacked = files::into_new(Unpacker::new(Checked::new(open()?, facts)), &target, run)
+        .context(|| format!("`{}` cannot be restored", facts.name))?;
+    run.end(Stage::Load);
+    log::info!("drill of {}: {} entries, {:?}", facts.name, unpacked.entries, unpacked.warnings);
+    run.begin(Stage::Compare, facts.name.as_str(), facts.text.size);
+    files::equal(Unpacker::new(Checked::new(open()?, facts)), &target, run)
+        .context(|| format!("`{}` does not restore to what was backed up", facts.name))?;
+    run.end(Stage::Compare);
+    Ok(())
 }
 
 /// Whether the database at `path` is what the artifact holds, to the last value. Temporary copies go beside it.

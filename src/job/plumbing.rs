@@ -1,15 +1,20 @@
-//! Dump and load without a configuration: one database, one file.
+//! Dump and load without a configuration: one database or folder, one file.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::restore::Report;
+use super::restore_files;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Run, SourceFacts, Stage};
 use crate::pack::{self, Packed, Packer, Previous, Unpacker};
+use crate::policy::select::Pattern;
 use crate::source::Source;
+use crate::source::files::{self, Files, Unpacked};
 use crate::source::sqlite::{self, LoadOptions, Sqlite};
 
 /// How long a dump by hand waits for a database that is locked.
@@ -25,7 +30,7 @@ pub struct Dumped {
     pub facts: SourceFacts,
 }
 
-/// Dumps the database `url` into `out`, reusing what has not changed since the artifact `reuse`.
+/// Dumps the database or the files `url` into `out`, reusing what has not changed since the artifact `reuse`.
 pub fn dump<W: Write>(
     url: &str,
     out: W,
@@ -33,9 +38,19 @@ pub fn dump<W: Write>(
     options: pack::Options,
     run: &Run,
 ) -> Result<(W, Dumped)> {
-    let database = Database::parse(url)?;
-    let spool = std::env::temp_dir();
-    let source = Sqlite { path: database.0, spool, lock_wait: LOCK_WAIT, locked_pass: LOCKED_PASS };
+    let source: Box<dyn Source> = match Named::parse(url)? {
+        Named::Sqlite(path) => {
+            let spool = std::env::temp_dir();
+            Box::new(Sqlite { path, spool, lock_wait: LOCK_WAIT, locked_pass: LOCKED_PASS })
+        }
+        Named::Files(path) => {
+            let path = std::path::absolute(&path).context(|| format!("cannot tell where {path:?} is"))?;
+            let text = path.to_str().ok_or_else(|| Error::new(Kind::Usage, format!("{path:?} is no text")))?;
+            let wrong = |why| Error::new(Kind::Usage, format!("{path:?} cannot be backed up: {why}"));
+            let pattern = Pattern::path(text).map_err(wrong)?;
+            Box::new(Files { paths: vec![pattern], one_file_system: true, ..Files::default() })
+        }
+    };
     let previous = match reuse {
         Some(path) => {
             File::open(path).context(|| format!("cannot reuse {path:?}"))?;
@@ -49,9 +64,19 @@ pub fn dump<W: Write>(
     Ok((out, Dumped { packed, facts }))
 }
 
-/// Loads the file `input` (`-` is stdin) into a new database `url`.
-pub fn load(input: &Path, url: &str, run: &Run) -> Result<Report> {
-    let target = Database::parse(url)?.0;
+/// What a load made.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Made {
+    /// A database.
+    Database(Report),
+    /// Files.
+    Files(restore_files::Report),
+}
+
+/// Loads the file `input` (`-` is stdin) into a new database or folder `url`.
+pub fn load(input: &Path, url: &str, run: &Run) -> Result<Made> {
+    let (Named::Sqlite(target) | Named::Files(target)) = &Named::parse(url)?;
     let from_stdin = input == Path::new("-");
     let reader: Box<dyn Read + Send> = match from_stdin {
         true => Box::new(io::stdin()),
@@ -59,11 +84,19 @@ pub fn load(input: &Path, url: &str, run: &Run) -> Result<Report> {
     };
     run.begin(Stage::Load, input.display().to_string(), 0);
     let mut text = text_of(reader).context(|| format!("cannot read {input:?}"))?;
-    let loaded = sqlite::load(text.as_mut(), &target, &LoadOptions::default(), run)
+    if matches!(Named::parse(url)?, Named::Files(_)) {
+        let unpacked = files::into_new(text, target, run).context(|| format!("cannot unpack {input:?}"))?;
+        run.end(Stage::Load);
+        let Unpacked { entries, bytes, warnings } = unpacked;
+        let target = Some(target.clone());
+        let report = restore_files::Report { target, entries, bytes, changes: None, set_aside: Vec::new(), warnings };
+        return Ok(Made::Files(report));
+    }
+    let loaded = sqlite::load(text.as_mut(), target, &LoadOptions::default(), run)
         .context(|| format!("cannot load {input:?}"))?;
     run.end(Stage::Load);
     let rows = loaded.tables.iter().map(|table| table.rows).sum();
-    Ok(Report { database: target, set_aside: None, rows, warnings: loaded.warnings })
+    Ok(Made::Database(Report { database: target.clone(), set_aside: None, rows, warnings: loaded.warnings }))
 }
 
 /// The SQL text of a file that is packed or is not.
@@ -76,20 +109,25 @@ pub(super) fn text_of<'a>(reader: impl Read + Send + 'a) -> Result<Box<dyn Read 
     Ok(if packed { Box::new(Unpacker::new(whole)) } else { Box::new(whole) })
 }
 
-/// A database that is named on the command line.
-struct Database(PathBuf);
+/// What is named on the command line.
+enum Named {
+    Sqlite(PathBuf),
+    Files(PathBuf),
+}
 
-impl Database {
+impl Named {
     fn parse(url: &str) -> Result<Self> {
-        let wrong =
-            |why: &str| Error::new(Kind::Usage, format!("{url:?} names no database: {why}")).help("write sqlite:PATH");
+        let wrong = |why: &str| {
+            Error::new(Kind::Usage, format!("{url:?} names nothing to back up: {why}"))
+                .help("write sqlite:PATH for a database, files:PATH for a folder")
+        };
+        let plain = |path: &str| PathBuf::from(path.strip_prefix("//").unwrap_or(path));
         match url.split_once(':') {
-            Some(("sqlite", path)) if !path.is_empty() => {
-                Ok(Self(PathBuf::from(path.strip_prefix("//").unwrap_or(path))))
-            }
-            Some(("sqlite", _)) => Err(wrong("the path is missing")),
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(plain(path))),
+            Some(("files", path)) if !path.is_empty() => Ok(Self::Files(plain(path))),
+            Some(("sqlite" | "files", _)) => Err(wrong("the path is missing")),
             Some(("mariadb" | "mysql" | "postgresql", _)) => Err(wrong("this version knows SQLite only")),
-            _ => Err(wrong("it must begin with sqlite:")),
+            _ => Err(wrong("it must begin with sqlite: or files:")),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::host::durable;
 use crate::journal::RunKind;
 use crate::model::{ArtifactFacts, BackupId, Manifest, ManifestFile, Run, Stage};
 use crate::pack::Unpacker;
+use crate::source::files;
 use crate::source::sqlite::{self, LoadOptions};
 
 /// What a recovery would bring back, for a person to agree to.
@@ -26,6 +27,8 @@ pub struct Plan {
     pub config_path: PathBuf,
     /// Where each database goes.
     pub databases: Vec<(ArtifactFacts, PathBuf)>,
+    /// Files, and the folder that they go into; `None` where a person puts them in place.
+    pub files: Vec<(ArtifactFacts, Option<PathBuf>)>,
     /// Which of them are there already, equal to the last value: a recovery that died made them.
     pub recovered: Vec<PathBuf>,
     /// Newer backups that are not complete.
@@ -102,11 +105,16 @@ pub fn plan(
     };
     let known = config::parse_str("the configuration in the manifest", text)?;
     let mut databases = Vec::new();
+    let mut files = Vec::new();
     for facts in &manifest.artifacts {
+        if facts.name.is_tar() {
+            files.push((facts.clone(), into.map(|dir| dir.join(facts.source.as_str()))));
+            continue;
+        }
         let path = match (into, known.sources.get(&facts.source).map(|source| &source.kind)) {
             (Some(dir), _) => dir.join(format!("{}.db", facts.source)),
             (None, Some(SourceKind::Sqlite(sqlite))) => sqlite.path.clone(),
-            (None, None) => {
+            _ => {
                 return Err(Error::new(
                     Kind::Damaged,
                     format!("the configuration in the backup {} does not know source `{}`", manifest.id, facts.source),
@@ -116,10 +124,24 @@ pub fn plan(
         databases.push((facts.clone(), path));
     }
     let config_path = into.map_or_else(|| config_path.to_owned(), |dir| dir.join("tillstick.toml"));
+    if let Some(path) = files.iter().filter_map(|(_, path)| path.as_ref()).find(|path| path.exists()) {
+        return Err(Error::new(Kind::Refused, format!("a recovery overwrites nothing, and {path:?} is there"))
+            .help("recover into an empty folder"));
+    }
     let recovered = refuse_existing(&databases, &config_path, run)?;
     let fingerprint = fingerprint(&found.bytes);
     let becomes = into.is_none().then_some(known);
-    Ok(Plan { medium: looked.medium, found, config_path, databases, recovered, passed_over, becomes, fingerprint })
+    Ok(Plan {
+        medium: looked.medium,
+        found,
+        config_path,
+        databases,
+        files,
+        recovered,
+        passed_over,
+        becomes,
+        fingerprint,
+    })
 }
 
 /// A box that has something does not know nothing: nothing is ever overwritten by a recovery. Gives the databases that
@@ -164,7 +186,9 @@ pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
         warnings: if plan.found.sealed { Vec::new() } else { vec![ManifestFile::unsealed(&plan.found.manifest.id)] },
     };
     let mut made = Vec::new();
-    let done = load_all(&mut plan, &mut report, &mut made, run).and_then(|()| set_up(&plan, &mut report, &mut made));
+    let done = load_all(&mut plan, &mut report, &mut made, run)
+        .and_then(|()| set_up(&plan, &mut report, &mut made))
+        .and_then(|()| unpack_files(&mut plan, &mut report, run));
     if let Err(error) = done {
         for path in made {
             // The first error counts; the next try will name what is still in its way.
@@ -197,6 +221,28 @@ fn load_all(plan: &mut Plan, report: &mut Report, made: &mut Vec<PathBuf>, run: 
         run.end(Stage::Load);
         report.warnings.extend(loaded.warnings);
         made.push(path.clone());
+    }
+    Ok(())
+}
+
+/// Files go where a person can look at them; to put them in place of what a fresh system brought is that person's decision.
+fn unpack_files(plan: &mut Plan, report: &mut Report, run: &Run) -> Result<()> {
+    for (facts, target) in &plan.files {
+        let Some(target) = target else {
+            report.warnings.push(format!(
+                "the files of `{source}` were not put in place: `tillstick restore {name} --source {source} --in-place`, \
+                 with the {name} of the stick, shows what would change and does it",
+                source = facts.source,
+                name = facts.name,
+            ));
+            continue;
+        };
+        run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
+        let reader = plan.medium.artifact(&plan.found, &facts.name)?;
+        let unpacked = files::into_new(Unpacker::new(Checked::new(reader, facts)), target, run)
+            .context(|| format!("cannot recover {target:?}"))?;
+        run.end(Stage::Load);
+        report.warnings.extend(unpacked.warnings);
     }
     Ok(())
 }

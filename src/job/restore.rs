@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::artifact::Checked;
 use super::plumbing::text_of;
 use super::record::{Record, recorded};
-use super::{Site, StoreAt};
+use super::{Site, StoreAt, quiesce};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{How, Place, RunKind};
 use crate::model::{ArtifactFacts, BackupId, FileName, ManifestFile, Run, Stage};
@@ -35,7 +35,7 @@ pub enum Origin {
         /// Which source of it.
         source: Option<FileName>,
     },
-    /// Any `.sql.gz` or `.sql` file; nothing is known of it but what it says itself.
+    /// Any `.sql.gz`, `.sql` or `.tar.gz` file; nothing is known of it but what it says itself.
     File(PathBuf),
 }
 
@@ -57,9 +57,9 @@ pub struct Chosen {
     /// What the manifest says of it, when there is one.
     pub facts: Option<ArtifactFacts>,
     /// What a person should know of it beforehand.
-    warnings: Vec<String>,
-    content: Box<dyn Read + Send>,
-    name: String,
+    pub(super) warnings: Vec<String>,
+    pub(super) content: Box<dyn Read + Send>,
+    pub(super) name: String,
     of: Option<Of>,
 }
 
@@ -71,6 +71,19 @@ struct Of {
     label: Option<String>,
     /// Whether the artifact is all of the backup.
     is_all: bool,
+}
+
+impl Chosen {
+    /// Whether it holds files and no database.
+    pub fn is_files(&self) -> bool {
+        let by_name = || [".tar.gz", ".tgz", ".tar"].iter().any(|ending| self.name.ends_with(ending));
+        self.facts.as_ref().map_or_else(by_name, |facts| facts.name.is_tar())
+    }
+
+    /// How many bytes it unpacks to, 0 when that is not known.
+    pub(super) fn text_size(&self) -> u64 {
+        self.facts.as_ref().map_or(0, |facts| facts.text.size)
+    }
 }
 
 /// Finds what is to be restored.
@@ -134,14 +147,26 @@ pub fn into(site: Option<&Site>, chosen: &mut Chosen, target: &Path, run: &Run) 
 
 /// Restores into the place of `database`: the new one is complete and checked before the old one is set aside, and the
 /// old one stays where it is, whole and working, when anything fails.
-pub fn in_place(site: &Site, chosen: &mut Chosen, database: &Path, label: &str, run: &Run) -> Result<Report> {
+pub fn in_place(
+    site: &Site,
+    chosen: &mut Chosen,
+    source: &FileName,
+    database: &Path,
+    label: &str,
+    run: &Run,
+) -> Result<Report> {
     let (loaded, swapped) = recorded(Some(site), RunKind::Restore, run, |record| {
         let _lock = site.primary.lock("restore")?;
         record.begin();
+        let all = quiesce::hold(site, None, "restore", run)?;
+        let own = quiesce::hold(site, Some(source), "restore", run)?;
         let place = sqlite::Place::of(database)?;
         place.refuse_if_in_use()?;
         let loaded = load_and_prove(chosen, place.new_path(), record, run)?;
-        Ok((loaded, place.swap(label)?))
+        let swapped = place.swap(label)?;
+        let held = [own, all].map(|mut hold| [std::mem::take(&mut hold.warnings), hold.release()].concat()).concat();
+        held.into_iter().for_each(|line| run.warn(line));
+        Ok((loaded, swapped))
     })?;
     let rows = rows(&loaded, chosen);
     let warnings = [loaded.warnings, swapped.warnings].concat();
@@ -156,21 +181,25 @@ fn rows(loaded: &Loaded, chosen: &Chosen) -> u64 {
     loaded.tables.iter().filter(|table| was_backed_up(&table.name)).map(|table| table.rows).sum()
 }
 
-/// A backup that was restored is a good one; one whose content is not what its manifest says is not.
 fn load_and_prove(chosen: &mut Chosen, target: &Path, record: &mut Record, run: &Run) -> Result<Loaded> {
     let loaded = load(chosen, target, run);
-    let Some(Of { id, place, label, is_all }) = chosen.of.clone() else { return loaded };
+    prove(record, chosen, loaded)
+}
+
+/// A backup that was restored is a good one; one whose content is not what its manifest says is not.
+pub(super) fn prove<T>(record: &mut Record, chosen: &Chosen, done: Result<T>) -> Result<T> {
+    let Some(Of { id, place, label, is_all }) = chosen.of.clone() else { return done };
     record.is_about(&id);
-    let problem = match &loaded {
+    let problem = match &done {
         Ok(_) if is_all => None,
         Err(error) if error.kind() == Kind::Damaged => Some(error.report()),
-        _ => return loaded,
+        _ => return done,
     };
     match place == Place::primary() {
         true => record.proved(&id, place, How::Restored, problem.as_deref()),
         false => record.proved_in(place, label, &id, How::Restored, problem.as_deref()),
     }
-    loaded
+    done
 }
 
 fn load(chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Loaded> {
@@ -180,8 +209,7 @@ fn load(chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Loaded> {
         .and_then(|facts| facts.facts.properties.get("journal_mode"))
         .is_some_and(|mode| mode == "wal");
     let options = LoadOptions { journal_mode_wal: wal, ..LoadOptions::default() };
-    let expected = chosen.facts.as_ref().map_or(0, |facts| facts.text.size);
-    run.begin(Stage::Load, chosen.name.clone(), expected);
+    run.begin(Stage::Load, chosen.name.clone(), chosen.text_size());
     let file = &mut chosen.content;
     let loaded = match &chosen.facts {
         Some(facts) => sqlite::load(&mut Unpacker::new(Checked::new(file, facts)), target, &options, run),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, SourceConfig, SourceKind};
+use crate::config::{Config, FilesConfig, SourceKind, StoreKind, Unreadable};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::lock::Lock;
 use crate::host::{durable, entropy};
@@ -14,6 +14,7 @@ use crate::journal::JOURNAL;
 use crate::model::{ArtifactName, FileName};
 use crate::primary::Primary;
 use crate::source::Source;
+use crate::source::files::Files;
 use crate::source::sqlite::Sqlite;
 
 const BOX_ID: &str = "box-id";
@@ -52,7 +53,41 @@ impl Site {
             return Err(Error::new(Kind::Usage, format!("no source {:?} is configured", name.as_str()))
                 .help(format!("the sources are: {}", known.join(", "))));
         };
-        Ok(open_source(source, spool))
+        Ok(match &source.kind {
+            SourceKind::Sqlite(sqlite) => Box::new(Sqlite {
+                path: sqlite.path.clone(),
+                spool: spool.to_owned(),
+                lock_wait: sqlite.lock_wait,
+                locked_pass: sqlite.locked_pass,
+            }),
+            SourceKind::Files(files) => Box::new(self.files(files)),
+        })
+    }
+
+    /// The files that a source means, without the backups themselves and without databases that have their own source:
+    /// copies of those, taken while they are written, would be worth nothing.
+    pub fn files(&self, files: &FilesConfig) -> Files {
+        let mut skip = vec![self.primary.dir().to_owned(), self.journal()];
+        skip.extend(self.config.stores.values().map(|store| match &store.kind {
+            StoreKind::Directory(directory) => directory.path.clone(),
+        }));
+        for source in self.config.sources.values() {
+            if let SourceKind::Sqlite(sqlite) = &source.kind {
+                for ending in ["", "-wal", "-shm", "-journal"] {
+                    let mut path = sqlite.path.clone().into_os_string();
+                    path.push(ending);
+                    skip.push(path.into());
+                }
+            }
+        }
+        Files {
+            paths: files.paths.clone(),
+            optional: files.preset_paths(),
+            exclude: files.exclude.clone(),
+            skip,
+            one_file_system: files.one_file_system,
+            all_or_nothing: files.unreadable == Unreadable::Fail,
+        }
     }
 
     /// Removes what a start that died while it wrote the box's id has left.
@@ -67,18 +102,11 @@ impl Site {
 
     /// The file name of a source's artifact.
     pub fn artifact_name(&self, source: &FileName) -> ArtifactName {
-        ArtifactName::sql(&self.config.customer, source)
-    }
-}
-
-fn open_source(source: &SourceConfig, spool: &Path) -> Box<dyn Source> {
-    match &source.kind {
-        SourceKind::Sqlite(sqlite) => Box::new(Sqlite {
-            path: sqlite.path.clone(),
-            spool: spool.to_owned(),
-            lock_wait: sqlite.lock_wait,
-            locked_pass: sqlite.locked_pass,
-        }),
+        let tar = self.config.sources.get(source).is_some_and(|source| matches!(source.kind, SourceKind::Files(_)));
+        match tar {
+            true => ArtifactName::tar(&self.config.customer, source),
+            false => ArtifactName::sql(&self.config.customer, source),
+        }
     }
 }
 

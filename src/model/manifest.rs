@@ -76,7 +76,8 @@ pub struct SourceFacts {
     pub kind: String,
     /// The engine's version.
     pub engine: String,
-    /// Every table with its number of rows, in the order of the dump.
+    /// Every table with its number of rows, in the order of the dump; of files, every path that is backed up with the
+    /// number of files, folders and links below it.
     pub tables: Vec<TableRows>,
     /// Properties that the dump cannot carry (`journal_mode`), in the order of their names.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]

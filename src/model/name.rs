@@ -100,6 +100,16 @@ impl ArtifactName {
         Self(format!("{customer}_{source}.sql.gz"))
     }
 
+    /// The name of the artifact of files.
+    pub fn tar(customer: &FileName, source: &FileName) -> Self {
+        Self(format!("{customer}_{source}.tar.gz"))
+    }
+
+    /// Whether it holds files.
+    pub fn is_tar(&self) -> bool {
+        self.0.ends_with(".tar.gz")
+    }
+
     /// The name this artifact has on a stick where another box already uses the plain one: `_<box>` before the ending.
     pub fn for_box(&self, box_name: &FileName) -> Self {
         let (stem, ending) = self.split();

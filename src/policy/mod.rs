@@ -10,6 +10,7 @@ pub mod reread;
 pub mod retention;
 pub mod rows;
 pub mod schedule;
+pub mod select;
 pub mod signal;
 pub mod signal_words;
 pub mod slot;

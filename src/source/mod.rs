@@ -1,6 +1,7 @@
 //! Sources: what is backed up. A source makes text for a [`Sink`] from one consistent snapshot; the way back, which
 //! differs from engine to engine, is in the engine's own room.
 
+pub mod files;
 pub mod sqlite;
 
 use crate::error::Result;

@@ -16,6 +16,7 @@ Zurückspielen (Linux, macOS):
   sha256sum -c SHA256SUMS
   gunzip -c 104711_kasse.sql.gz | sqlite3 -bail kasse.db
   cat 104711_kasse.sql.gz.0* | gunzip -c | sqlite3 -bail kasse.db     (bei Teilen)
+  tar -xpzf 104711_web.tar.gz                                         (Dateien)
 Die Datei kasse.db darf es vorher nicht geben.
 ";
 
@@ -33,6 +34,7 @@ To restore it (Linux, macOS):
   sha256sum -c SHA256SUMS
   gunzip -c 104711_kasse.sql.gz | sqlite3 -bail kasse.db
   cat 104711_kasse.sql.gz.0* | gunzip -c | sqlite3 -bail kasse.db     (for parts)
+  tar -xpzf 104711_web.tar.gz                                         (files)
 The file kasse.db must not exist before.
 ";
 
@@ -51,6 +53,7 @@ Para restaurarla (Linux, macOS):
   sha256sum -c SHA256SUMS
   gunzip -c 104711_kasse.sql.gz | sqlite3 -bail kasse.db
   cat 104711_kasse.sql.gz.0* | gunzip -c | sqlite3 -bail kasse.db     (si hay partes)
+  tar -xpzf 104711_web.tar.gz                                         (archivos)
 El archivo kasse.db no debe existir antes.
 ";
 

@@ -12,5 +12,6 @@ mod till;
 
 mod cycle;
 mod ending;
+mod owed;
 mod schedule;
 mod socket;

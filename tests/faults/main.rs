@@ -19,6 +19,7 @@ mod shop;
 mod strace;
 
 mod backup;
+mod files;
 mod recover;
 mod restore;
 mod room;

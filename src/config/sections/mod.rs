@@ -5,6 +5,7 @@ mod dump;
 mod feedback;
 mod log;
 mod primary;
+mod quiesce;
 pub(super) mod retention;
 mod schedule;
 mod source;
@@ -16,8 +17,9 @@ pub use dump::DumpConfig;
 pub use feedback::{Device, FeedbackConfig, QuietHours};
 pub use log::{LogConfig, LogTarget};
 pub use primary::{PrimaryConfig, Spool};
+pub use quiesce::{OnFailure, QuiesceConfig};
 pub use schedule::{Schedule, ScheduleConfig};
-pub use source::{SourceConfig, SourceKind, SqliteConfig};
+pub use source::{FilesConfig, Preset, SourceConfig, SourceKind, SqliteConfig, Unreadable};
 pub use sticks::{Accept, After, Automount, StickPath, SticksConfig, TseConfig};
 pub use store::{DirectoryConfig, StoreConfig, StoreKind};
 

@@ -1,28 +1,33 @@
 //! `[sources.<name>]`: what is backed up. Each type has a file of its own.
 
+mod files;
 mod sqlite;
 
+pub use files::{FilesConfig, Preset, Unreadable};
 pub use sqlite::SqliteConfig;
 
-use super::type_of;
+use super::{QuiesceConfig, type_of};
 use crate::config::show::{Out, quoted};
 use crate::config::take::Section;
-use crate::model::FileName;
+use crate::model::{ArtifactName, FileName};
 
 /// The words for the types: those of this version, and those to come.
 const TYPES: [(&str, Option<Type>); 4] =
-    [("sqlite", Some(Type::Sqlite)), ("mariadb", None), ("postgresql", None), ("files", None)];
+    [("sqlite", Some(Type::Sqlite)), ("mariadb", None), ("postgresql", None), ("files", Some(Type::Files))];
 
 #[derive(Clone)]
 enum Type {
     Sqlite,
+    Files,
 }
 
-/// One source. Its name is part of the artifact's: `<customer>_<source>.sql.gz`.
+/// One source. Its name is part of the artifact's: `<customer>_<source>.sql.gz`, or `.tar.gz`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceConfig {
     /// `type` and the keys of this type.
     pub kind: SourceKind,
+    /// `[sources.<name>.quiesce]`: what stands still while this source is backed up or restored.
+    pub quiesce: QuiesceConfig,
 }
 
 /// The types of source.
@@ -30,6 +35,8 @@ pub struct SourceConfig {
 pub enum SourceKind {
     /// `type = "sqlite"`
     Sqlite(SqliteConfig),
+    /// `type = "files"`
+    Files(FilesConfig),
 }
 
 impl SourceKind {
@@ -37,16 +44,27 @@ impl SourceKind {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "sqlite",
+            Self::Files(_) => "files",
         }
     }
 }
 
 impl SourceConfig {
     pub(in crate::config) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let quiesce = section.table("quiesce", QuiesceConfig::read);
         let kind = match type_of(section, &TYPES)? {
             Type::Sqlite => SqliteConfig::read(section).map(SourceKind::Sqlite),
+            Type::Files => FilesConfig::read(section).map(SourceKind::Files),
         };
-        kind.map(|kind| Self { kind })
+        kind.map(|kind| Self { kind, quiesce })
+    }
+
+    /// The file name of its artifact.
+    pub fn artifact_name(&self, customer: &FileName, name: &FileName) -> ArtifactName {
+        match &self.kind {
+            SourceKind::Files(_) => ArtifactName::tar(customer, name),
+            SourceKind::Sqlite(_) => ArtifactName::sql(customer, name),
+        }
     }
 
     pub(in crate::config) fn show(&self, name: &FileName, out: &mut Out) {
@@ -54,6 +72,11 @@ impl SourceConfig {
         out.key("type", quoted(self.kind.word()));
         match &self.kind {
             SourceKind::Sqlite(sqlite) => sqlite.show(out),
+            SourceKind::Files(files) => files.show(out),
+        }
+        if self.quiesce != QuiesceConfig::default() {
+            out.named_subtable("sources", name, "quiesce");
+            self.quiesce.show(out);
         }
     }
 }
