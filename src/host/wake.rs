@@ -1,16 +1,14 @@
 //! What wakes a thread that sleeps in `poll`: another thread, a moment of the wall clock, a signal of the system.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use crate::error::{Context, Result};
 
@@ -63,9 +61,7 @@ impl Alarm {
         // Rounded up: an alarm that goes off early would only be set again, and again.
         let whole = |at: Timestamp| at.as_second() + i64::from(at.subsec_nanosecond() > 0);
         let second = at.map_or(NEVER_SECOND, whole).clamp(1, NEVER_SECOND);
-        let time = TimeSpec::from_duration(Duration::from_secs(second.unsigned_abs()));
-        let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
-        match self.0.set(Expiration::OneShot(time), flags) {
+        match set_timer(&self.0, second) {
             // The clock was set between two settings: this one holds all the same.
             Ok(()) | Err(Errno::ECANCELED) => Ok(()),
             Err(errno) => Err(errno).context(|| "cannot set the alarm".into()),
@@ -76,6 +72,24 @@ impl Alarm {
     pub fn clear(&self) {
         let _ = self.0.wait();
     }
+}
+
+/// Sets a timer of the wall clock to a second since 1970, with 64 bits on every machine: on 32-bit ARM the C library's own call
+/// has 32, which end in 2038. Needs Linux 5.1 there.
+fn set_timer(timer: &TimerFd, second: i64) -> nix::Result<()> {
+    #[cfg(target_pointer_width = "64")]
+    const SET_TIME: libc::c_long = libc::SYS_timerfd_settime;
+    // `timerfd_settime64`: what came after Linux 5.1 has the same number everywhere but on MIPS; `libc` does not name it.
+    #[cfg(target_pointer_width = "32")]
+    const SET_TIME: libc::c_long = 411;
+    // The kernel's `struct itimerspec`: interval and moment, each seconds and nanoseconds.
+    let time: [i64; 4] = [0, 0, second, 0];
+    let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
+    // SAFETY: the descriptor is open, `time` lives until the call returns, and a null pointer asks for no earlier setting.
+    let done = unsafe {
+        libc::syscall(SET_TIME, timer.as_fd().as_raw_fd(), flags.bits(), time.as_ptr(), std::ptr::null_mut::<i64>())
+    };
+    Errno::result(done).map(drop)
 }
 
 impl AsFd for Alarm {
@@ -115,6 +129,8 @@ impl AsFd for Signals {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
     use super::*;
