@@ -5,7 +5,6 @@
 #[allow(dead_code, reason = "shared with other tests")]
 mod kit;
 #[path = "../proof/mod.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
 mod proof;
 #[path = "../till/mod.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
