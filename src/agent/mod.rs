@@ -13,6 +13,7 @@ mod disks;
 mod format;
 mod plugs;
 mod post;
+mod senders;
 mod status;
 mod teller;
 mod timetable;
@@ -37,6 +38,7 @@ use crate::host::notify::Manager;
 use crate::host::wake::{Alarm, Signals, Waker};
 use crate::job::Site;
 use crate::job::status::status;
+use crate::job::stores::worker::Workers;
 use crate::model::{Cancel, Event, Quiet, Run, Stage};
 use crate::policy::signal::Signal;
 use crate::stick::mount as shown;
@@ -98,6 +100,8 @@ struct Agent {
     /// A backup or its copy is overdue.
     overdue: bool,
     enrol: Option<WantedStick>,
+    /// Those who send to the stores.
+    senders: Arc<Workers>,
     /// The stick that is being formatted.
     formatting: Option<Cancel>,
     /// What the last person who did something should know.
@@ -150,12 +154,14 @@ pub fn run(site: Site, problem: Option<String>) -> Result<()> {
         green_until: None,
         overdue: false,
         enrol: None,
+        senders: Arc::default(),
         formatting: None,
         trouble: None,
         problem,
         stop_at: None,
     };
     agent.take_stock();
+    agent.start_senders()?;
     agent.look(false);
     agent.manager.ready();
     log::info!("box {:?} is ready", agent.site.config.box_name.as_str());
@@ -266,10 +272,12 @@ impl Agent {
         for cancel in self.cycle.iter().chain(&self.formatting) {
             cancel.cancel();
         }
+        self.senders.cancel.cancel();
+        self.senders.wake();
     }
 
     fn is_over(&self) -> bool {
-        let idle = self.cycle.is_none() && self.formatting.is_none();
+        let idle = self.cycle.is_none() && self.formatting.is_none() && self.senders.are_idle();
         self.stop_at.is_some_and(|at| idle || at <= Instant::now())
     }
 
@@ -293,6 +301,7 @@ impl Agent {
                     self.look_again(&key, false);
                 }
             }
+            Message::Sender(name, did) => self.sent(&name, &did),
             Message::Note(line) => log::info!("{line}"),
             Message::Died(name) => {
                 return Err(Error::new(Kind::Io, format!("the thread {name:?} of the agent died")));

@@ -7,10 +7,14 @@ mod kit;
 #[path = "../proof/mod.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod proof;
+#[path = "../agent/running.rs"]
+#[allow(dead_code, reason = "shared with the tests of the agent")]
+mod running;
 #[path = "../till/mod.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod till;
 
 mod contract;
 mod directory;
+mod queue;
 mod verbs;
