@@ -106,6 +106,7 @@ impl Agent {
                 self.fail_waiting(&error.report());
             }
         }
+        self.senders.wake();
         self.take_stock();
     }
 

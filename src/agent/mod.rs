@@ -13,6 +13,7 @@ mod disks;
 mod format;
 mod plugs;
 mod post;
+mod senders;
 mod status;
 mod teller;
 mod timetable;
@@ -36,6 +37,7 @@ use crate::host::keys::Keys;
 use crate::host::notify::Manager;
 use crate::host::wake::{Alarm, Signals, Waker};
 use crate::job::status::status;
+use crate::job::stores::worker::Workers;
 use crate::job::{Site, quiesce};
 use crate::model::{Cancel, Event, Quiet, Run, Stage};
 use crate::policy::signal::Signal;
@@ -103,6 +105,8 @@ struct Agent {
     /// A backup or its copy is overdue.
     overdue: bool,
     enrol: Option<WantedStick>,
+    /// Those who send to the stores.
+    senders: Arc<Workers>,
     /// The stick that is being formatted.
     formatting: Option<Cancel>,
     /// What the last person who did something should know.
@@ -157,6 +161,7 @@ pub fn run(site: Site, problem: Option<String>) -> Result<()> {
         green_until: None,
         overdue: false,
         enrol: None,
+        senders: Arc::default(),
         formatting: None,
         trouble: None,
         problem,
@@ -165,6 +170,7 @@ pub fn run(site: Site, problem: Option<String>) -> Result<()> {
     };
     agent.settle()?;
     agent.take_stock();
+    agent.start_senders()?;
     agent.look(false);
     agent.manager.ready();
     log::info!("box {:?} is ready", agent.site.config.box_name.as_str());
@@ -277,10 +283,12 @@ impl Agent {
         for cancel in self.cycle.iter().chain(&self.formatting) {
             cancel.cancel();
         }
+        self.senders.cancel.cancel();
+        self.senders.wake();
     }
 
     fn is_over(&mut self) -> bool {
-        let idle = self.cycle.is_none() && self.formatting.is_none();
+        let idle = self.cycle.is_none() && self.formatting.is_none() && self.senders.are_idle();
         let now = Instant::now();
         let (Some(at), Some(last)) = (self.stop_at, self.stop_last) else { return false };
         // A shop whose web server stays down is worse than a stop that takes longer.
@@ -320,6 +328,7 @@ impl Agent {
                     self.look_again(&key, false);
                 }
             }
+            Message::Sender(name, did) => self.sent(&name, &did),
             Message::Note(line) => log::info!("{line}"),
             Message::Died(name) => {
                 return Err(Error::new(Kind::Io, format!("the thread {name:?} of the agent died")));

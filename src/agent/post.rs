@@ -11,7 +11,8 @@ use crate::error::{Context, Result};
 use crate::host::wake::Waker;
 use crate::job::cycle::Outcome;
 use crate::job::plugged::{Copied, Looked};
-use crate::model::Event;
+use crate::job::stores::worker::Did;
+use crate::model::{Event, FileName};
 
 /// What a thread tells.
 pub(super) enum Message {
@@ -31,6 +32,8 @@ pub(super) enum Message {
     FormatOver(String, ClientId, Reply),
     /// Formatting for somebody who asked goes on.
     Formatting(ClientId, Event),
+    /// What was done for the store with this name.
+    Sender(FileName, Did),
     /// What a clean-up had to say.
     Note(String),
     /// A thread died.

@@ -159,7 +159,8 @@ fn behind(store: &StoreStatus, now: Timestamp, lang: Lang) -> Option<String> {
         |newest| format!("{newest}, {}", say::ago(since, now, lang)),
     );
     let red = if store.overdue { lang.pick(" ÜBERFÄLLIG", " OVERDUE", " ATRASADO") } else { "" };
-    Some(format!("  {}: {newest}; {waiting}: {}{red}", store.name, store.behind))
+    let why = store.problem.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    Some(format!("  {}: {newest}; {waiting}: {}{red}{why}", store.name, store.behind))
 }
 
 fn name(held: &Held, lang: Lang) -> String {

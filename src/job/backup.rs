@@ -75,6 +75,9 @@ pub fn backup(site: &Site, stick: Option<&StickAt>, to_stores: bool, run: &Run) 
         let mut report = make_and_copy(site, &lock, stick, record, run)?;
         // A slow line keeps nobody from making the next backup.
         drop(lock);
+        if to_stores {
+            stores::copy::owe(site, &report.id, run);
+        }
         let stores = if to_stores { StoreAt::live(site) } else { Vec::new() };
         if !stores.is_empty() {
             let stored = site.primary.find(&report.id)?;

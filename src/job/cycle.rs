@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Site;
 use super::backup::{self, Report};
 use super::copy;
 use super::plugged::{self, Copied, Target};
 use super::record::{Record, recorded};
+use super::{Site, stores};
 use crate::error::{Error, Kind, Result};
 use crate::host::lock::Lock;
 use crate::journal::{self, Place, RunKind};
@@ -79,6 +79,8 @@ fn turn(site: &Site, lock: &Lock, guests: &dyn Guests, record: &mut Record, run:
     if let Some(report) = &mut report {
         report.copies = copies;
         backup::end(site, lock, report, record, run);
+        // The agent sends them when the lock is free again.
+        stores::copy::owe(site, &report.id, run);
     }
     Ok(Outcome { report, failure })
 }

@@ -9,12 +9,15 @@ use super::Site;
 use super::history::History;
 use super::list::{self, Listed};
 use super::prune;
+use super::stores::queue::{self, Owed};
+use crate::config::StoreConfig;
 use crate::error::Result;
 use crate::host::confine::Confinement;
 use crate::journal::{Outcome, PastRun, Place, Proof};
 use crate::model::{BackupId, FileName, Run};
 use crate::policy::clock::Clock;
 use crate::policy::health::{self, Standing, StoreStanding, Trouble};
+use crate::policy::retry::{self, Try};
 use crate::policy::rows::Fell;
 
 /// How the box stands.
@@ -89,6 +92,12 @@ pub struct StoreStatus {
     pub since: Option<Timestamp>,
     /// Whether that is too long ago.
     pub overdue: bool,
+    /// How many copies wait to be sent.
+    pub waiting: usize,
+    /// When the next try is made, unless that is now.
+    pub next_try: Option<Timestamp>,
+    /// Why the last try failed.
+    pub problem: Option<String>,
 }
 
 /// A drill that was passed.
@@ -124,7 +133,7 @@ pub fn status(site: &Site, now: Timestamp, run: &Run) -> Result<Status> {
     let newest_copied = copied.map(|listed| listed.id.clone());
     let copied_at = copied.and_then(|listed| listed.started);
     let copied = copied.and_then(age);
-    let mut stores = stores(site, &good);
+    let mut stores = stores(site, &good, now);
     let newest = good.into_iter().next();
     let made_at = newest.as_ref().and_then(|listed| listed.started);
     let age = newest.as_ref().and_then(age);
@@ -168,9 +177,10 @@ pub fn status(site: &Site, now: Timestamp, run: &Run) -> Result<Status> {
 }
 
 /// By the copies that are noted beside each good backup, newest first.
-fn stores(site: &Site, good: &[Listed]) -> Vec<StoreStatus> {
+fn stores(site: &Site, good: &[Listed], now: Timestamp) -> Vec<StoreStatus> {
     let made = |listed: &Listed| listed.started;
-    let stores = site.config.live_stores().map(|(name, _)| {
+    let stores = site.config.live_stores().map(|(name, config)| {
+        let waiting = queue::waiting(site, name);
         let has = |listed: &&Listed| listed.copies.iter().any(|copy| copy.place.store == name.as_str());
         let at = good.iter().position(|listed| has(&listed));
         let since = at.map_or_else(|| good.last().and_then(made), |at| made(&good[at]));
@@ -181,9 +191,21 @@ fn stores(site: &Site, good: &[Listed]) -> Vec<StoreStatus> {
             behind: at.unwrap_or(good.len()),
             since,
             overdue: false,
+            waiting: waiting.len(),
+            next_try: waiting.iter().map(|owed| next_try(site, config, owed, now)).min().flatten(),
+            problem: waiting.first().and_then(|owed| owed.last.as_ref()).map(|last| last.error.clone()),
         }
     });
     stores.collect()
+}
+
+/// When a copy that waits is tried; `None` for now.
+fn next_try(site: &Site, config: &StoreConfig, owed: &Owed, now: Timestamp) -> Option<Timestamp> {
+    let zone = site.config.zone().ok()?;
+    match retry::next(now, owed.tries().as_ref(), config.hours.as_ref(), &zone) {
+        Try::Now => None,
+        Try::Later(at, _) => Some(at),
+    }
 }
 
 fn overdue(site: &Site, store: &FileName) -> SignedDuration {

@@ -8,6 +8,7 @@ pub mod format;
 pub mod health;
 pub mod reread;
 pub mod retention;
+pub mod retry;
 pub mod rows;
 pub mod schedule;
 pub mod select;

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
@@ -48,7 +50,13 @@ impl Content {
     }
 
     /// The bytes from `from` on; reading them reports progress and fails once the run is cancelled.
-    pub(super) fn reader<'a>(&'a self, from: u64, run: &'a Run<'a>) -> Result<Box<dyn Read + Send + 'a>> {
+    /// At most `pace` bytes a second are given.
+    pub(super) fn reader<'a>(
+        &'a self,
+        from: u64,
+        pace: Option<u64>,
+        run: &'a Run<'a>,
+    ) -> Result<Box<dyn Read + Send + 'a>> {
         let inner: Box<dyn Read + Send> = match &self.source {
             Source::Bytes(bytes) => {
                 let mut cursor = Cursor::new(bytes.as_slice());
@@ -64,12 +72,13 @@ impl Content {
                 Box::new(open().context(|| format!("cannot open {path:?}"))?)
             }
         };
-        Ok(Box::new(Told { inner: inner.take(self.size.saturating_sub(from)), done: from, run }))
+        let inner = inner.take(self.size.saturating_sub(from));
+        Ok(Box::new(Told { inner, from, done: from, pace, begun: Instant::now(), run }))
     }
 
     /// Whether the source itself is no longer what it was: then no store is to blame.
     pub(super) fn is_damaged(&self, run: &Run) -> Result<bool> {
-        Ok(hash(&mut self.reader(0, run)?, run)? != (self.size, self.sha256.clone()))
+        Ok(hash(&mut self.reader(0, None, run)?, run)? != (self.size, self.sha256.clone()))
     }
 }
 
@@ -91,14 +100,33 @@ pub(super) fn hash(reader: &mut dyn Read, run: &Run) -> Result<(u64, String)> {
 /// Tells how far a reader has come.
 struct Told<'a, R> {
     inner: R,
+    from: u64,
     done: u64,
+    pace: Option<u64>,
+    begun: Instant,
     run: &'a Run<'a>,
+}
+
+/// How long a paced reader sleeps before it asks whether to stop.
+const NAP: Duration = Duration::from_millis(100);
+
+impl<R> Told<'_, R> {
+    /// Waits until what was given so far is not too much, and says how much may be given at once.
+    fn wait(&self) -> io::Result<usize> {
+        let Some(pace) = self.pace else { return Ok(READ_LEN) };
+        let due = Duration::from_secs_f64((self.done - self.from) as f64 / pace as f64);
+        while let Some(left) = due.checked_sub(self.begun.elapsed()).filter(|left| !left.is_zero()) {
+            self.run.check()?;
+            thread::sleep(left.min(NAP));
+        }
+        Ok(READ_LEN.min(usize::try_from(pace / 4).unwrap_or(READ_LEN).max(1)))
+    }
 }
 
 impl<R: Read> Read for Told<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.run.progress(self.done)?;
-        let most = buffer.len().min(READ_LEN);
+        let most = buffer.len().min(self.wait()?);
         let read = self.inner.read(&mut buffer[..most])?;
         self.done += read as u64;
         Ok(read)

@@ -43,10 +43,10 @@ struct Directory {
 }
 
 /// Opens the folder, which must have been set up.
-pub(super) fn open(config: &DirectoryConfig) -> Result<Box<dyn Store>> {
+pub(super) fn open(config: &DirectoryConfig, pace: Option<u64>) -> Result<Box<dyn Store>> {
     let root = config.path.clone();
     let marker = marker(&root)?;
-    Ok(Box::new(Uploads(Directory { root, medium: marker.id })))
+    Ok(Box::new(Uploads { files: Directory { root, medium: marker.id }, pace }))
 }
 
 fn marker(root: &Path) -> Result<Marker> {

@@ -75,7 +75,7 @@ pub trait Store: Send {
 /// Opens the store. Nothing is written.
 pub fn open(config: &StoreConfig) -> Result<Box<dyn Store>> {
     match &config.kind {
-        StoreKind::Directory(directory) => directory::open(directory),
+        StoreKind::Directory(directory) => directory::open(directory, config.bandwidth),
     }
 }
 

@@ -41,18 +41,22 @@ pub(super) trait Files: Send {
 }
 
 /// A store of a kind that has files.
-pub(super) struct Uploads<F>(pub(super) F);
+pub(super) struct Uploads<F> {
+    pub(super) files: F,
+    /// Bytes a second at most.
+    pub(super) pace: Option<u64>,
+}
 
 impl<F: Files> Uploads<F> {
     /// What of `content` is there under a temporary name; what other content left there under one is removed.
     fn find_part(&mut self, part: &str, name: &str, dir: &str, content: &Content) -> Result<u64> {
         let mut from = 0;
-        for entry in self.0.list_all(dir)? {
+        for entry in self.files.list_all(dir)? {
             let stale = entry.name.strip_suffix(PART).and_then(|rest| rest.rsplit_once('.'));
             if entry.name == part {
                 from = entry.size;
             } else if stale.is_some_and(|(of, _)| of == name) {
-                self.0.delete(&join(dir, &entry.name))?;
+                self.files.delete(&join(dir, &entry.name))?;
             }
         }
         // A longer one is not ours.
@@ -61,18 +65,20 @@ impl<F: Files> Uploads<F> {
 
     /// Whether `path` holds `content`, by reading it back.
     fn holds(&mut self, path: &str, content: &Content, run: &Run) -> Result<bool> {
-        if self.0.size(path)? != Some(content.size()) {
+        if self.files.size(path)? != Some(content.size()) {
             return Ok(false);
         }
         run.begin(Stage::ReadBack, path, content.size());
-        let found = hash(&mut self.0.open(path)?, run).context(|| format!("cannot read {path:?} back"))?;
+        let found = hash(&mut self.files.open(path)?, run).context(|| format!("cannot read {path:?} back"))?;
         run.end(Stage::ReadBack);
         Ok(found == (content.size(), content.sha256().to_owned()))
     }
 
     fn send(&mut self, path: &str, from: u64, content: &Content, run: &Run) -> Result<()> {
         run.begin(Stage::Copy, path, content.size());
-        self.0.write(path, from, content.reader(from, run)?.as_mut()).context(|| format!("cannot write {path:?}"))?;
+        self.files
+            .write(path, from, content.reader(from, self.pace, run)?.as_mut())
+            .context(|| format!("cannot write {path:?}"))?;
         run.end(Stage::Copy);
         Ok(())
     }
@@ -80,11 +86,11 @@ impl<F: Files> Uploads<F> {
 
 impl<F: Files> Store for Uploads<F> {
     fn medium(&self) -> &str {
-        self.0.medium()
+        self.files.medium()
     }
 
     fn label(&self) -> String {
-        self.0.label()
+        self.files.label()
     }
 
     fn put(&mut self, path: &str, content: &Content, run: &Run) -> Result<Sent> {
@@ -101,47 +107,47 @@ impl<F: Files> Store for Uploads<F> {
             if self.holds(&part, content, run)? {
                 break;
             }
-            self.0.delete(&part)?;
+            self.files.delete(&part)?;
             if from == 0 {
                 return Err(self.did_not_keep(path, content, run));
             }
             // What was there was not what had been sent.
             from = 0;
         }
-        self.0.rename(&part, path).context(|| format!("cannot give {path:?} its name"))?;
-        if self.0.size(path)? != Some(content.size()) {
+        self.files.rename(&part, path).context(|| format!("cannot give {path:?} its name"))?;
+        if self.files.size(path)? != Some(content.size()) {
             return Err(self.did_not_keep(path, content, run));
         }
         Ok(Sent { bytes: content.size() - from, resumed: from })
     }
 
     fn open(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
-        self.0.open(path)
+        self.files.open(path)
     }
 
     fn list(&mut self, dir: &str) -> Result<Vec<Entry>> {
-        let mut all = self.0.list_all(dir)?;
+        let mut all = self.files.list_all(dir)?;
         all.retain(|entry| !super::is_part(&entry.name));
         Ok(all)
     }
 
     fn delete(&mut self, path: &str) -> Result<()> {
-        self.0.delete(path)
+        self.files.delete(path)
     }
 
     fn delete_dir(&mut self, dir: &str) -> Result<()> {
-        for entry in self.0.list_all(dir)? {
+        for entry in self.files.list_all(dir)? {
             let path = join(dir, &entry.name);
             match entry.is_dir {
                 true => self.delete_dir(&path)?,
-                false => self.0.delete(&path)?,
+                false => self.files.delete(&path)?,
             }
         }
-        self.0.delete_empty(dir)
+        self.files.delete_empty(dir)
     }
 
     fn free(&mut self) -> Result<Option<u64>> {
-        self.0.free()
+        self.files.free()
     }
 }
 
@@ -152,7 +158,7 @@ impl<F: Files> Uploads<F> {
                 .help("`tillstick check` tells which backups are"),
             Err(error) => error,
             Ok(false) => {
-                let label = self.0.label();
+                let label = self.files.label();
                 Error::new(Kind::Io, format!("{label} did not keep what was sent as {path:?}"))
                     .help("something on the way or the medium itself changes bytes: look at it before you rely on it")
             }

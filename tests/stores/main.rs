@@ -6,10 +6,14 @@
 mod kit;
 #[path = "../proof/mod.rs"]
 mod proof;
+#[path = "../agent/running.rs"]
+#[allow(dead_code, reason = "shared with the tests of the agent")]
+mod running;
 #[path = "../till/mod.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod till;
 
 mod contract;
 mod directory;
+mod queue;
 mod verbs;

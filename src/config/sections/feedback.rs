@@ -122,7 +122,7 @@ fn parse_argument(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_hours(text: &str) -> Result<Option<QuietHours>, String> {
+pub(super) fn parse_hours(text: &str) -> Result<Option<QuietHours>, String> {
     if text == "none" {
         return Ok(None);
     }

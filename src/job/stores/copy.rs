@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::super::copy::CopyDone;
 use super::super::record::{Record, one_line, recorded};
-use super::{Opened, StoreAt, prune};
+use super::{Opened, StoreAt, prune, queue};
 use crate::error::{Context, Error, Kind, Result};
+use crate::host::lock::Lock;
 use crate::job::Site;
 use crate::journal::{Outcome, RunKind};
 use crate::model::{BackupId, FileName, Run};
 use crate::primary::{CopyRecord, Stored};
-use crate::store::Sent;
 
 /// What `copy` came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,7 +60,8 @@ pub fn copy(site: &Site, id: Option<&BackupId>, to: &[FileName], run: &Run) -> R
     })
 }
 
-fn newest(site: &Site) -> Result<Stored> {
+/// The newest backup whose files are all there.
+pub(super) fn newest(site: &Site) -> Result<Stored> {
     let good = |stored: &Stored| stored.manifest().is_ok_and(|manifest| stored.is_whole(&manifest));
     let newest = site.primary.list()?.into_iter().find(good);
     newest.ok_or_else(|| Error::new(Kind::Missing, "there is no backup to copy").help("make one: `tillstick backup`"))
@@ -109,40 +110,86 @@ pub(in crate::job) fn to_all(
     }
 }
 
-/// Copies a backup to one store and cleans up there. A failure is part of the result.
+/// Copies a backup to one store and cleans up there. A failure is part of the result, and is tried again by the agent.
 fn to_store(site: &Site, stored: &Stored, at: &StoreAt, record: &mut Record, run: &Run) -> Result<CopyDone> {
-    let mut done = CopyDone { store: at.name.to_string(), ..CopyDone::default() };
-    match send(site, stored, at, run) {
-        Ok((opened, sent)) => {
-            done.medium = opened.store.label();
-            done.bytes = sent.bytes;
-            done.files = stored.manifest()?.artifacts.into_iter().map(|artifact| artifact.name.to_string()).collect();
-            match prune::after_copy(site, at, opened, record, run) {
-                Ok(freed) => done.freed = freed,
-                Err(error) => run.warn(format!("the clean-up of `{}` failed: {}", at.name, one_line(&error.report()))),
-            }
-        }
+    let sent = at.lock(site, "copy").and_then(|lock| {
+        let opened = at.open(site)?;
+        send(site, stored, at, &lock, opened, record, run)
+    });
+    note(site, at, stored.id(), sent.as_ref().err(), run);
+    match sent {
         Err(error) if error.kind() == Kind::Cancelled => {
             let id = stored.id();
-            return Err(error)
-                .context(|| format!("the backup {id} is made, and its copy to `{}` is not finished", at.name));
+            Err(error).context(|| format!("the backup {id} is made, and its copy to `{}` is not finished", at.name))
         }
         Err(error) => {
             record.falls_short(Outcome::Partly, &format!("`{}`: {}", at.name, error.report()));
-            done.error = Some(error.report());
+            Ok(CopyDone { store: at.name.to_string(), error: Some(error.report()), ..CopyDone::default() })
         }
+        sent => sent,
     }
-    Ok(done)
 }
 
-fn send(site: &Site, stored: &Stored, at: &StoreAt, run: &Run) -> Result<(Opened, Sent)> {
-    let _lock = at.lock(site, "copy")?;
-    let mut opened = at.open(site)?;
+/// Keeps the queue.
+fn note(site: &Site, at: &StoreAt, id: &BackupId, error: Option<&Error>, run: &Run) {
+    let noted = match error {
+        None => queue::settle(site, &at.name, id),
+        Some(error) if error.kind() == Kind::Cancelled => Ok(()),
+        Some(error) => queue::failed(site, &at.name, id, Timestamp::now(), error),
+    };
+    if let Err(error) = noted {
+        run.warn(format!("what waits for `{}` could not be noted: {}", at.name, one_line(&error.report())));
+    }
+}
+
+/// The backup `id` is owed to all stores that get copies.
+pub(in crate::job) fn owe(site: &Site, id: &BackupId, run: &Run) {
+    for (name, _) in site.config.live_stores() {
+        if let Err(error) = queue::add(site, name, id, Timestamp::now()) {
+            run.warn(format!("what waits for `{name}` could not be noted: {}", one_line(&error.report())));
+        }
+    }
+}
+
+/// Tries to make one copy that is owed; `false` when the backup is no longer here. A store that cannot even be opened
+/// leaves no run in the history, for that may be so for days.
+pub(super) fn owed(site: &Site, at: &StoreAt, id: &BackupId, run: &Run) -> Result<bool> {
+    let Ok(stored) = site.primary.find(id) else {
+        queue::settle(site, &at.name, id)?;
+        return Ok(false);
+    };
+    let sent = recorded(Some(site), RunKind::Copy, run, |record| {
+        let lock = at.lock(site, "copy")?;
+        let opened = at.open(site)?;
+        record.begin();
+        record.is_about(id);
+        send(site, &stored, at, &lock, opened, record, run)
+    });
+    note(site, at, id, sent.as_ref().err(), run);
+    sent.map(|_| true)
+}
+
+fn send(
+    site: &Site,
+    stored: &Stored,
+    at: &StoreAt,
+    lock: &Lock,
+    mut opened: Opened,
+    record: &mut Record,
+    run: &Run,
+) -> Result<CopyDone> {
     room(&mut opened, stored)?;
     let sent = opened.shelf.put(opened.store.as_mut(), stored, run)?;
-    let (store, medium) = (opened.place.store.clone(), opened.place.medium.clone());
-    stored.add_copy(CopyRecord { store, medium, label: opened.label(), verified: Timestamp::now() })?;
-    Ok((opened, sent))
+    let (store, medium, label) = (opened.place.store.clone(), opened.place.medium.clone(), opened.store.label());
+    stored.add_copy(CopyRecord { store: store.clone(), medium, label: opened.label(), verified: Timestamp::now() })?;
+    let files = stored.manifest()?.artifacts.into_iter().map(|artifact| artifact.name.to_string()).collect();
+    let mut done = CopyDone { store, medium: label, files, bytes: sent.bytes, ..CopyDone::default() };
+    match prune::after_copy(site, at, lock, opened, record, run) {
+        Ok(freed) => done.freed = freed,
+        Err(error) if error.kind() == Kind::Cancelled => {}
+        Err(error) => run.warn(format!("the clean-up of `{}` failed: {}", at.name, one_line(&error.report()))),
+    }
+    Ok(done)
 }
 
 /// A store that is full is told before anything is sent.

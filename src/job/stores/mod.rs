@@ -6,6 +6,8 @@ pub mod list;
 pub mod probe;
 pub mod prune;
 pub mod purge;
+pub mod queue;
+pub mod worker;
 
 use std::io::Read;
 

@@ -4,6 +4,7 @@ use super::super::prune::{Found, Report, judge};
 use super::super::record::{Record, recorded};
 use super::{Opened, StoreAt};
 use crate::error::Result;
+use crate::host::lock::Lock;
 use crate::job::Site;
 use crate::journal::RunKind;
 use crate::model::{BackupId, Run};
@@ -26,6 +27,7 @@ pub fn prune(site: &Site, at: &StoreAt, dry_run: bool, run: &Run) -> Result<Repo
 pub(super) fn after_copy(
     site: &Site,
     at: &StoreAt,
+    _held: &Lock,
     opened: Opened,
     record: &mut Record,
     run: &Run,
@@ -33,7 +35,6 @@ pub(super) fn after_copy(
     if at.config.append_only {
         return Ok(Vec::new());
     }
-    let _lock = at.lock(site, "prune")?;
     let report = prune_store(site, at, opened, false, record, run)?;
     let gone = report.backups.into_iter().filter(|backup| !backup.keep);
     Ok(gone.map(|backup| (backup.id, backup.reasons.concat())).collect())

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 pub use directory::DirectoryConfig;
 
+use super::feedback::{QuietHours, parse_hours};
 use super::{retention, type_of};
 use crate::config::show::{Out, quoted};
-use crate::config::take::{Section, duration, flag};
+use crate::config::take::parsed;
+use crate::config::take::{Section, Taken, duration, flag, refuse, size};
+use crate::config::tree::Node;
 use crate::config::units;
 use crate::model::FileName;
 use crate::policy::retention::Rules;
+use crate::policy::retry::Hours;
 
 /// The words for the types: those of this version, and those to come.
 const TYPES: [(&str, Option<Type>); 4] =
@@ -19,6 +23,19 @@ const TYPES: [(&str, Option<Type>); 4] =
 
 /// The shortest and the longest `overdue` on offer.
 const OVERDUE: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(365 * 86_400));
+
+/// With less a backup is never off-site before the next one.
+const BANDWIDTH_MIN: u64 = 1000;
+
+/// Bytes a second.
+fn bandwidth(node: &Node) -> Taken<u64> {
+    match size(node)? {
+        least if least < BANDWIDTH_MIN => {
+            refuse(format!("{least} bytes a second are too few"), Some("write at least \"1kB\"".into()))
+        }
+        bandwidth => Ok(bandwidth),
+    }
+}
 
 #[derive(Clone)]
 enum Type {
@@ -34,6 +51,10 @@ pub struct StoreConfig {
     pub append_only: bool,
     /// `overdue`: the box is not well when the newest copy there is older; `"3d"`.
     pub overdue: Duration,
+    /// `hours`: the agent sends in these hours alone, as in `"22:00-06:00"`; `"none"`: at any time.
+    pub hours: Option<Hours>,
+    /// `bandwidth`: no more than so many bytes a second are sent, as in `"500kB"`; none.
+    pub bandwidth: Option<u64>,
     /// `[stores.<name>.retention]`: keys that are left out stay as in `[retention]`.
     pub retention: Rules,
     /// `type` and the keys of this type.
@@ -62,11 +83,14 @@ impl StoreConfig {
         let enabled = section.get("enabled", flag, true);
         let append_only = section.get("append_only", flag, false);
         let overdue = section.get("overdue", duration(OVERDUE.0, OVERDUE.1), Duration::from_secs(3 * 86_400));
+        let hours = section.get("hours", parsed("hours", "22:00-06:00", parse_hours), None);
+        let hours = hours.map(|QuietHours { start, end }| Hours { start, end });
+        let bandwidth = section.optional("bandwidth", bandwidth);
         let retention = section.table("retention", |section| retention::read(section, inherited));
         let kind = match kind {
             Type::Directory => StoreKind::Directory(DirectoryConfig::read(section)?),
         };
-        Some(Self { enabled, append_only, overdue, retention, kind })
+        Some(Self { enabled, append_only, overdue, hours, bandwidth, retention, kind })
     }
 
     pub(in crate::config) fn show(&self, name: &FileName, out: &mut Out) {
@@ -77,6 +101,12 @@ impl StoreConfig {
         out.key("enabled", self.enabled);
         out.key("append_only", self.append_only);
         out.key("overdue", quoted(&units::format_duration(self.overdue)));
+        let time = units::format_time;
+        let hours = self.hours.map_or("none".to_owned(), |hours| format!("{}-{}", time(hours.start), time(hours.end)));
+        out.key("hours", quoted(&hours));
+        if let Some(bandwidth) = self.bandwidth {
+            out.key("bandwidth", quoted(&units::format_size(bandwidth)));
+        }
         out.named_subtable("stores", name, "retention");
         retention::show(&self.retention, out);
     }
