@@ -48,7 +48,7 @@ fn the_commented_lines_of_the_example_are_right_once_uncommented() {
     let config = example_with(|text| {
         let mut out = String::new();
         for line in text.lines() {
-            let code = line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with("[stores"));
+            let code = line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with("[s"));
             let code = code.filter(|rest| !rest.starts_with(|c: char| c.is_uppercase()));
             out += match code {
                 Some(code) => code,
@@ -76,6 +76,8 @@ fn the_default_retention_is_that_of_the_product() {
 fn what_is_shown_reads_back_as_the_same_configuration() {
     let text = format!(
         "mode = \"local\"\nlang = \"es\"\n{LEAST}locked_pass = \"0s\"\n[sources.\"büro 2\"]\ntype = \"sqlite\"\npath = '/a \"b\"\\c'\n\
+         [sources.shop]\ntype = \"mariadb\"\ndatabase = \"shop\"\nhost = \"db\"\npassword_file = \"/p\"\nno_snapshot = \"refuse\"\n\
+         [sources.books]\ntype = \"postgresql\"\ndatabase = \"books\"\nport = 5433\nprograms = \"/b\"\n\
          [dump]\nthreads = 3\n[primary]\nmin_free = \"1GiB\"\nspool = \"one\"\n[sticks]\npath = \"/media/x\"\nkeep = 9\npart_size = \"2GB\"\n\
          [sticks.tse]\nserials = [\"A\"]\npositions = [\"1-1.2\"]\n[stores.nas]\ntype = \"directory\"\npath = \"/mnt\"\n\
          enabled = false\n[stores.nas.retention]\nkeep_last = \"all\"\n[schedule]\nevery = \"90m\"\norigin = \"03:30\"\n\
@@ -119,7 +121,7 @@ fn init_fills_in_every_answer_whatever_it_holds_or_says_what_is_wrong() {
     let config = parse_str("t", &write_config(&answers).unwrap()).unwrap();
     assert_eq!((config.customer.as_str(), config.box_name.as_str()), ("00'1", "b 2"));
     assert_eq!((config.mode, config.primary.dir.to_str()), (Mode::Local, Some("/p\nq")));
-    let SourceKind::Sqlite(sqlite) = &config.sources[&"caja.1".parse().unwrap()].kind;
+    let SourceKind::Sqlite(sqlite) = &config.sources[&"caja.1".parse().unwrap()].kind else { panic!("SQLite") };
     assert_eq!(sqlite.path, Path::new("/d/a \"b\"\\c.db"));
 
     answers.primary_dir = "/d".into();

@@ -24,8 +24,9 @@ pub(super) fn run(context: &Context, verb: &Verb) -> Result<Exit> {
 
 /// A configuration may be written before its till is there, but mostly it is a slip of the pen.
 fn missing_databases(config: &Config) -> Vec<String> {
-    let sources = config.sources.iter().map(|(name, source)| match &source.kind {
-        SourceKind::Sqlite(sqlite) => (name, &sqlite.path),
+    let sources = config.sources.iter().filter_map(|(name, source)| match &source.kind {
+        SourceKind::Sqlite(sqlite) => Some((name, &sqlite.path)),
+        SourceKind::Mariadb(_) | SourceKind::Postgresql(_) => None,
     });
     let missing = sources.filter(|(_, path)| !path.is_file());
     missing.map(|(name, path)| format!("note: the database of source `{name}` is not there: {path:?}")).collect()

@@ -7,6 +7,7 @@ use crate::job::plumbing;
 const EXAMPLES: &str = "\
 Examples:
   tillstick load kasse.sql.gz sqlite:kasse.db
+  tillstick load shop.sql.gz mariadb://root@localhost/shop_new?socket=/run/mysqld/mysqld.sock
   zcat kasse.sql.gz | tillstick load - sqlite:kasse.db";
 
 #[derive(Debug, clap::Args)]
@@ -15,7 +16,7 @@ pub(super) struct Args {
     /// A .sql.gz or .sql file, or - for stdin.
     #[arg(value_name = "FILE")]
     input: std::path::PathBuf,
-    /// The database to make: sqlite:PATH. It must not exist.
+    /// The database to make, as `dump` takes it: sqlite:PATH, mariadb:// or postgresql://. It must not exist.
     #[arg(value_name = "URL")]
     url: String,
 }

@@ -7,15 +7,17 @@ use super::{Context, Exit, say};
 use crate::config::{Config, SourceKind};
 use crate::error::{Error, Kind, Result};
 use crate::job::restore::{self, Origin, Report};
-use crate::job::{Site, StoreAt};
-use crate::model::{BackupId, FileName};
+use crate::job::{Site, StoreAt, served};
+use crate::model::{BackupId, FileName, TableRows};
 
 const EXAMPLES: &str = "\
 Examples:
   tillstick restore 20261122T200002Z --into /tmp/look.db    beside the database in use
   tillstick restore 104711_kasse.sql.gz --into new.db       from a file; needs no configuration
   tillstick restore 20261122T200002Z --store nas --into new.db   from a store
-  tillstick restore 20261122T200002Z --in-place             the old database is set aside, not deleted";
+  tillstick restore 20261122T200002Z --in-place             the old database is set aside, not deleted
+  tillstick restore 20261122T200002Z --source shop --into shop_look    a new database on the source's server
+  tillstick restore 20261122T200002Z --source shop --in-place --dry-run   what would be done";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -29,19 +31,22 @@ pub(super) struct Args {
     /// From this store instead of the backups here.
     #[arg(long, value_name = "STORE")]
     store: Option<FileName>,
-    /// Make a new database here.
-    #[arg(long, value_name = "PATH", required_unless_present = "in_place", conflicts_with = "in_place")]
+    /// Make a new database: at this path, or of this name on the source's server.
+    #[arg(long, value_name = "PATH|NAME", required_unless_present = "in_place", conflicts_with = "in_place")]
     into: Option<PathBuf>,
     /// Put it in the place of the source's database, which is set aside.
     #[arg(long)]
     in_place: bool,
+    /// Only tell what would be restored, and where to.
+    #[arg(long)]
+    dry_run: bool,
     /// Do not ask.
     #[arg(long, short)]
     yes: bool,
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
-    let (site, origin) = match args.what.parse::<BackupId>() {
+    let (mut site, origin) = match args.what.parse::<BackupId>() {
         Ok(id) => {
             let (site, source) = (context.site()?, args.source.clone());
             let origin = match &args.store {
@@ -53,7 +58,17 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
         Err(error) if args.store.is_some() => return Err(error),
         Err(_) => (None, Origin::File(PathBuf::from(&args.what))),
     };
+    if site.is_none() && args.source.is_some() {
+        // The source's server may be what the file is restored to.
+        site = Some(context.site()?);
+    }
     let mut chosen = restore::choose(site.as_ref(), &origin)?;
+    if let (Some(site), Some(target)) = (&site, served::target(site.as_ref(), &chosen, args.source.as_ref())?) {
+        return to_server(context, site, &args, &origin, &mut chosen, &target);
+    }
+    if args.dry_run {
+        return preview(context, &args, &chosen, "a file beside the till's database, or its place");
+    }
     let report = match args.into {
         Some(target) => restore::into(site.as_ref(), &mut chosen, &target, &context.run())?,
         None => {
@@ -64,25 +79,61 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
             let source = chosen.facts.as_ref().map(|facts| facts.source.clone()).or(args.source);
             let database = database_of(&site.config, source)?;
             agree(context, &args.what, &database, args.yes)?;
-            in_place(&site, &mut chosen, &database, &origin, context)?
+            restore::in_place(&site, &mut chosen, &database, &label(&origin), &context.run())?
         }
     };
     context.screen.result(&report, lines)?;
     Ok(Exit::Done)
 }
 
-fn in_place(
-    site: &Site,
-    chosen: &mut restore::Chosen,
-    database: &std::path::Path,
-    origin: &Origin,
+/// A server keeps the database.
+fn to_server(
     context: &Context,
-) -> Result<Report> {
-    let label = match origin {
+    site: &Site,
+    args: &Args,
+    origin: &Origin,
+    chosen: &mut restore::Chosen,
+    target: &served::Target,
+) -> Result<Exit> {
+    let name = args.into.as_ref().map(|path| path.to_string_lossy().into_owned());
+    if args.dry_run {
+        let place = match &name {
+            Some(name) => format!("a new database {name:?} on the server"),
+            None => format!("{0:?}, which stays on the server as \"{0}_before_{1}\"", target.database, label(origin)),
+        };
+        return preview(context, args, chosen, &place);
+    }
+    let report = match name {
+        Some(name) => served::into(site, chosen, target, &name, &context.run())?,
+        None => {
+            agree(context, &args.what, target.database.as_ref(), args.yes)?;
+            served::in_place(site, chosen, target, &label(origin), &context.run())?
+        }
+    };
+    context.screen.result(&report, lines)?;
+    Ok(Exit::Done)
+}
+
+/// What would be restored, and where to; nothing is changed.
+fn preview(context: &Context, args: &Args, chosen: &restore::Chosen, place: &str) -> Result<Exit> {
+    context.screen.result(&chosen.facts, |facts| {
+        let mut lines = vec![format!("{} would be restored into {place}; nothing was changed", args.what)];
+        if let Some(facts) = facts {
+            lines.push(format!("  {} of {} text", facts.name, say::size(facts.text.size)));
+            let row = |table: &TableRows| format!("  {:>12} rows  {}", say::count(table.rows), table.name);
+            lines.extend(facts.facts.tables.iter().map(row));
+        }
+        lines
+    })?;
+    Ok(Exit::Done)
+}
+
+/// What the set-aside database is called after.
+fn label(origin: &Origin) -> String {
+    match origin {
         Origin::Backup { id, .. } | Origin::Store { id, .. } => id.to_string(),
         Origin::File(_) => BackupId::next(jiff::Timestamp::now(), None).to_string(),
-    };
-    restore::in_place(site, chosen, database, &label, &context.run())
+    }
 }
 
 fn database_of(config: &Config, source: Option<FileName>) -> Result<PathBuf> {
@@ -98,7 +149,7 @@ fn database_of(config: &Config, source: Option<FileName>) -> Result<PathBuf> {
     };
     match config.sources.get(&name).map(|source| &source.kind) {
         Some(SourceKind::Sqlite(sqlite)) => Ok(sqlite.path.clone()),
-        None => Err(Error::new(Kind::Usage, format!("the configuration has no source `{name}`"))
+        _ => Err(Error::new(Kind::Usage, format!("the configuration has no SQLite source `{name}`"))
             .help("use --into, or name one with --source")),
     }
 }
@@ -112,7 +163,7 @@ fn agree(context: &Context, what: &str, database: &std::path::Path, yes: bool) -
             .help("say --yes if you mean it"));
     }
     let question = format!(
-        "{what} will take the place of {database:?}; the database that is there now is kept beside it.\nGo on?"
+        "{what} will take the place of {database:?}; the database that is there now is kept beside it, under another name.\nGo on?"
     );
     match context.screen.confirm(&question)? {
         true => Ok(()),

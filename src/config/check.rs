@@ -119,7 +119,8 @@ fn used<'c>(config: &'c Config, tree: &Table) -> Vec<Used<'c>> {
         }
     }
     for (name, source) in &config.sources {
-        let SourceKind::Sqlite(sqlite) = &source.kind;
+        // A server keeps its databases where it likes.
+        let SourceKind::Sqlite(sqlite) = &source.kind else { continue };
         all.push(Used { path: &sqlite.path, role: Role::Database, ..place(&["sources", name.as_str(), "path"]) });
     }
     all

@@ -118,7 +118,8 @@ impl Piped {
             let mut buffer = [0; 4096];
             let mut stderr = stderr;
             // Read to its end, so that a talkative program never waits for us.
-            while let Some(read) = stderr.as_mut().and_then(|pipe| pipe.read(&mut buffer).ok()).filter(|read| *read > 0) {
+            while let Some(read) = stderr.as_mut().and_then(|pipe| pipe.read(&mut buffer).ok()).filter(|read| *read > 0)
+            {
                 let room = COMPLAINTS_MAX.saturating_sub(kept.len());
                 kept.extend_from_slice(&buffer[..read.min(room)]);
             }

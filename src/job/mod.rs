@@ -13,6 +13,7 @@ pub mod plumbing;
 pub mod prune;
 pub mod recover;
 pub mod restore;
+pub mod served;
 pub mod status;
 pub mod stick_report;
 pub mod stores;

@@ -9,8 +9,8 @@ use super::restore::Report;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Run, SourceFacts, Stage};
 use crate::pack::{self, Packed, Packer, Previous, Unpacker};
-use crate::source::Source;
 use crate::source::sqlite::{self, LoadOptions, Sqlite};
+use crate::source::{Served, Source};
 
 /// How long a dump by hand waits for a database that is locked.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -33,9 +33,13 @@ pub fn dump<W: Write>(
     options: pack::Options,
     run: &Run,
 ) -> Result<(W, Dumped)> {
-    let database = Database::parse(url)?;
-    let spool = std::env::temp_dir();
-    let source = Sqlite { path: database.0, spool, lock_wait: LOCK_WAIT, locked_pass: LOCKED_PASS };
+    let source: Box<dyn Source> = match Database::parse(url)? {
+        Database::Served(served) => Box::new(served),
+        Database::File(path) => {
+            let spool = std::env::temp_dir();
+            Box::new(Sqlite { path, spool, lock_wait: LOCK_WAIT, locked_pass: LOCKED_PASS })
+        }
+    };
     let previous = match reuse {
         Some(path) => {
             File::open(path).context(|| format!("cannot reuse {path:?}"))?;
@@ -44,14 +48,16 @@ pub fn dump<W: Write>(
         None => None,
     };
     let mut packer = Packer::new(out, previous, options, *run)?;
-    let facts = source.dump(&mut packer, run).context(|| format!("cannot dump {url:?}"))?;
+    let facts = source
+        .dump(&mut packer, run)
+        .context(|| format!("cannot dump {:?}", url.split('?').next().unwrap_or_default()))?;
     let (out, packed) = packer.finish()?;
     Ok((out, Dumped { packed, facts }))
 }
 
 /// Loads the file `input` (`-` is stdin) into a new database `url`.
 pub fn load(input: &Path, url: &str, run: &Run) -> Result<Report> {
-    let target = Database::parse(url)?.0;
+    let target = Database::parse(url)?;
     let from_stdin = input == Path::new("-");
     let reader: Box<dyn Read + Send> = match from_stdin {
         true => Box::new(io::stdin()),
@@ -59,11 +65,20 @@ pub fn load(input: &Path, url: &str, run: &Run) -> Result<Report> {
     };
     run.begin(Stage::Load, input.display().to_string(), 0);
     let mut text = text_of(reader).context(|| format!("cannot read {input:?}"))?;
-    let loaded = sqlite::load(text.as_mut(), &target, &LoadOptions::default(), run)
-        .context(|| format!("cannot load {input:?}"))?;
+    let doing = || format!("cannot load {input:?}");
+    let report = match target {
+        Database::File(path) => {
+            let loaded = sqlite::load(text.as_mut(), &path, &LoadOptions::default(), run).context(doing)?;
+            let rows = loaded.tables.iter().map(|table| table.rows).sum();
+            Report { database: path, set_aside: None, rows, warnings: loaded.warnings }
+        }
+        Database::Served(served) => {
+            let loaded = served.load(text, None, run).context(doing)?;
+            Report { database: served.name().into(), set_aside: None, rows: loaded.rows, warnings: loaded.warnings }
+        }
+    };
     run.end(Stage::Load);
-    let rows = loaded.tables.iter().map(|table| table.rows).sum();
-    Ok(Report { database: target, set_aside: None, rows, warnings: loaded.warnings })
+    Ok(report)
 }
 
 /// The SQL text of a file that is packed or is not.
@@ -77,19 +92,24 @@ pub(super) fn text_of<'a>(reader: impl Read + Send + 'a) -> Result<Box<dyn Read 
 }
 
 /// A database that is named on the command line.
-struct Database(PathBuf);
+enum Database {
+    File(PathBuf),
+    Served(Served),
+}
 
 impl Database {
     fn parse(url: &str) -> Result<Self> {
-        let wrong =
-            |why: &str| Error::new(Kind::Usage, format!("{url:?} names no database: {why}")).help("write sqlite:PATH");
+        if let Some(served) = Served::parse(url) {
+            return served.map(Self::Served);
+        }
+        let help = "write sqlite:PATH, mariadb://USER@HOST:PORT/DB or postgresql://USER@HOST:PORT/DB";
+        let wrong = |why: &str| Error::new(Kind::Usage, format!("{url:?} names no database: {why}")).help(help);
         match url.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => {
-                Ok(Self(PathBuf::from(path.strip_prefix("//").unwrap_or(path))))
+                Ok(Self::File(PathBuf::from(path.strip_prefix("//").unwrap_or(path))))
             }
             Some(("sqlite", _)) => Err(wrong("the path is missing")),
-            Some(("mariadb" | "mysql" | "postgresql", _)) => Err(wrong("this version knows SQLite only")),
-            _ => Err(wrong("it must begin with sqlite:")),
+            _ => Err(wrong("it must begin with sqlite:, mariadb:// or postgresql://")),
         }
     }
 }

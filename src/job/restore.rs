@@ -42,7 +42,7 @@ pub enum Origin {
 /// What a restore came to.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The new database.
+    /// The new database: its file, or its name on the server.
     pub database: PathBuf,
     /// Where the old one was put, when there was one.
     pub set_aside: Option<PathBuf>,
@@ -57,9 +57,9 @@ pub struct Chosen {
     /// What the manifest says of it, when there is one.
     pub facts: Option<ArtifactFacts>,
     /// What a person should know of it beforehand.
-    warnings: Vec<String>,
-    content: Box<dyn Read + Send>,
-    name: String,
+    pub(super) warnings: Vec<String>,
+    pub(super) content: Box<dyn Read + Send>,
+    pub(super) name: String,
     of: Option<Of>,
 }
 
@@ -123,7 +123,7 @@ fn one_artifact(mut artifacts: Vec<ArtifactFacts>, source: Option<&FileName>, id
     }
 }
 
-/// Restores into a new database at `target`, which must not exist.
+/// Restores into a new database at `target`, which must not exist; [`served`](super::served) does it where a server keeps the database.
 pub fn into(site: Option<&Site>, chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Report> {
     let loaded = recorded(site, RunKind::Restore, run, |record| {
         record.begin();
@@ -159,18 +159,23 @@ fn rows(loaded: &Loaded, chosen: &Chosen) -> u64 {
 /// A backup that was restored is a good one; one whose content is not what its manifest says is not.
 fn load_and_prove(chosen: &mut Chosen, target: &Path, record: &mut Record, run: &Run) -> Result<Loaded> {
     let loaded = load(chosen, target, run);
-    let Some(Of { id, place, label, is_all }) = chosen.of.clone() else { return loaded };
+    prove(chosen, &loaded, record);
+    loaded
+}
+
+/// Notes what a load has shown of the backup.
+pub(super) fn prove<T>(chosen: &Chosen, loaded: &Result<T>, record: &mut Record) {
+    let Some(Of { id, place, label, is_all }) = chosen.of.clone() else { return };
     record.is_about(&id);
-    let problem = match &loaded {
+    let problem = match loaded {
         Ok(_) if is_all => None,
         Err(error) if error.kind() == Kind::Damaged => Some(error.report()),
-        _ => return loaded,
+        _ => return,
     };
     match place == Place::primary() {
         true => record.proved(&id, place, How::Restored, problem.as_deref()),
         false => record.proved_in(place, label, &id, How::Restored, problem.as_deref()),
     }
-    loaded
 }
 
 fn load(chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Loaded> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::served;
 use crate::config::{Config, SourceConfig, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::lock::Lock;
@@ -72,13 +73,15 @@ impl Site {
 }
 
 fn open_source(source: &SourceConfig, spool: &Path) -> Box<dyn Source> {
-    match &source.kind {
-        SourceKind::Sqlite(sqlite) => Box::new(Sqlite {
+    match (&source.kind, served::of_config(&source.kind)) {
+        (_, Some(served)) => Box::new(served),
+        (SourceKind::Sqlite(sqlite), None) => Box::new(Sqlite {
             path: sqlite.path.clone(),
             spool: spool.to_owned(),
             lock_wait: sqlite.lock_wait,
             locked_pass: sqlite.locked_pass,
         }),
+        (SourceKind::Mariadb(_) | SourceKind::Postgresql(_), None) => unreachable!("a server keeps these"),
     }
 }
 

@@ -1,7 +1,14 @@
 //! Sources: what is backed up. A source makes text for a [`Sink`] from one consistent snapshot; the way back, which
 //! differs from engine to engine, is in the engine's own room.
 
+pub mod mariadb;
+pub mod postgresql;
+pub mod server;
 pub mod sqlite;
+
+mod served;
+
+pub use served::{Served, content};
 
 use crate::error::Result;
 use crate::model::{Run, Sink, SourceFacts};

@@ -17,7 +17,7 @@ pub use feedback::{Device, FeedbackConfig, QuietHours};
 pub use log::{LogConfig, LogTarget};
 pub use primary::{PrimaryConfig, Spool};
 pub use schedule::{Schedule, ScheduleConfig};
-pub use source::{SourceConfig, SourceKind, SqliteConfig};
+pub use source::{MariadbConfig, NoSnapshot, PostgresqlConfig, ServerConfig, SourceConfig, SourceKind, SqliteConfig};
 pub use sticks::{Accept, After, Automount, StickPath, SticksConfig, TseConfig};
 pub use store::{DirectoryConfig, StoreConfig, StoreKind};
 

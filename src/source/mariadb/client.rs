@@ -89,7 +89,7 @@ fn program(source: &Mariadb, names: &[&str]) -> Result<Program> {
 }
 
 /// A program's complaint in one line, without its name.
-pub(super) fn one_line(complaints: &str) -> String {
+pub(in crate::source) fn one_line(complaints: &str) -> String {
     let lines = complaints.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "--------------");
     let mut line = lines.take(4).collect::<Vec<_>>().join("; ");
     if line.len() > 500 {
@@ -117,7 +117,10 @@ pub(super) fn explain(complaints: &str, source: &Mariadb) -> Error {
         Some(1044 | 1142 | 1143 | 1227 | 1370 | 1410) => (
             Kind::Config,
             format!("{user:?} may not do on {place} what this needs"),
-            format!("GRANT ALL ON {}.* TO the account to restore; docs/ADMINISTRATOR.md has the list for a dump", super::quoted(database)),
+            format!(
+                "GRANT ALL ON {}.* TO the account to restore; docs/ADMINISTRATOR.md has the list for a dump",
+                super::quoted(database)
+            ),
         ),
         Some(1049) => {
             (Kind::Missing, format!("there is no database {database:?} on {place}"), "check `database`".to_owned())
@@ -137,9 +140,11 @@ pub(super) fn explain(complaints: &str, source: &Mariadb) -> Error {
             format!("{place} went away in the middle"),
             "look into the server's log; nothing was published, try again".to_owned(),
         ),
-        Some(1021 | 1114 | 1041) => {
-            (Kind::NoSpace, format!("{place} has no room left"), "free space where the server keeps its data".to_owned())
-        }
+        Some(1021 | 1114 | 1041) => (
+            Kind::NoSpace,
+            format!("{place} has no room left"),
+            "free space where the server keeps its data".to_owned(),
+        ),
         Some(1205 | 1213) => (Kind::Busy, format!("somebody else locks {database:?}"), "try again later".to_owned()),
         _ => {
             let message = format!("the database {database:?} of {place}: its program could not go on");

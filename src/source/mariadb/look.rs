@@ -68,8 +68,11 @@ pub(super) fn look(source: &Mariadb, run: &Run) -> Result<Found> {
     if !there {
         // It is not shown to whom may not see it either.
         let (database, place) = (&source.database, source.server.place());
-        return Err(Error::new(Kind::Missing, format!("there is no database {database:?} on {place} that this account may see"))
-            .help(grants(&["SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES"], source, &found)));
+        return Err(Error::new(
+            Kind::Missing,
+            format!("there is no database {database:?} on {place} that this account may see"),
+        )
+        .help(grants(&["SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES"], source, &found)));
     }
     Ok(found)
 }
@@ -119,8 +122,9 @@ pub(super) fn judge(found: &Found, source: &Mariadb) -> Result<(bool, Vec<String
         let tables = found.no_snapshot.iter().take(NAMED).map(|(name, engine)| format!("{name:?} ({engine})"));
         let tables = tables.collect::<Vec<_>>().join(", ");
         if source.no_snapshot == NoSnapshot::Refuse {
-            return Err(Error::new(Kind::Refused, format!("tables give no consistent snapshot: {tables}"))
-                .help("ALTER TABLE ... ENGINE=InnoDB, or set no_snapshot = \"lock\" to have writers wait for the dump"));
+            return Err(Error::new(Kind::Refused, format!("tables give no consistent snapshot: {tables}")).help(
+                "ALTER TABLE ... ENGINE=InnoDB, or set no_snapshot = \"lock\" to have writers wait for the dump",
+            ));
         }
         warnings.push(format!("writers waited for this dump, because of tables that give no snapshot: {tables}"));
     }
@@ -132,7 +136,11 @@ pub(super) fn judge(found: &Found, source: &Mariadb) -> Result<(bool, Vec<String
     if !missing.is_empty() || !found.sees_routines {
         let mut names = missing.join(", ");
         if !found.sees_routines {
-            names = [names, "reading routines".to_owned()].into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ");
+            names = [names, "reading routines".to_owned()]
+                .into_iter()
+                .filter(|name| !name.is_empty())
+                .collect::<Vec<_>>()
+                .join(", ");
         }
         let message = format!("the dump would leave things out: the account {} lacks {names}", found.account);
         return Err(Error::new(Kind::Config, message).help(grants(&missing, source, found)));
@@ -142,10 +150,10 @@ pub(super) fn judge(found: &Found, source: &Mariadb) -> Result<(bool, Vec<String
 
 /// The statements that give what is missing.
 fn grants(missing: &[&str], source: &Mariadb, found: &Found) -> String {
-    let account = found.account.rsplit_once('@').map_or_else(
-        || quoted(&source.server.user),
-        |(user, host)| format!("{}@{}", quoted(user), quoted(host)),
-    );
+    let account = found
+        .account
+        .rsplit_once('@')
+        .map_or_else(|| quoted(&source.server.user), |(user, host)| format!("{}@{}", quoted(user), quoted(host)));
     let mut all = Vec::new();
     if !missing.is_empty() {
         all.push(format!("GRANT {} ON {}.* TO {account};", missing.join(", "), quoted(&source.database)));
@@ -176,7 +184,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_the_grant_that_gives_it() {
-        let some = found(&["GRANT USAGE ON *.* TO `t`@`localhost`", "GRANT SELECT, EVENT ON `my\\_shop`.* TO `t`@`localhost`"]);
+        let some = found(&[
+            "GRANT USAGE ON *.* TO `t`@`localhost`",
+            "GRANT SELECT, EVENT ON `my\\_shop`.* TO `t`@`localhost`",
+        ]);
         let error = judge(&some, &source(NoSnapshot::Lock)).unwrap_err();
         assert_eq!(
             error.remedy().unwrap(),
@@ -185,7 +196,10 @@ mod tests {
         for enough in [
             &["GRANT ALL PRIVILEGES ON *.* TO `t`@`localhost` WITH GRANT OPTION"][..],
             &["GRANT SELECT, TRIGGER, EVENT, SHOW VIEW ON *.* TO `t`@`localhost`"],
-            &["GRANT ALL PRIVILEGES ON `my%`.* TO `t`@`localhost`", "GRANT SELECT ON `mysql`.`proc` TO `t`@`localhost`"],
+            &[
+                "GRANT ALL PRIVILEGES ON `my%`.* TO `t`@`localhost`",
+                "GRANT SELECT ON `mysql`.`proc` TO `t`@`localhost`",
+            ],
         ] {
             judge(&found(enough), &source(NoSnapshot::Lock)).unwrap();
         }

@@ -11,7 +11,9 @@ mod look;
 mod place;
 mod text;
 
+pub(super) use client::one_line;
 pub use place::Swapped;
+pub(super) use text::Written;
 
 use super::Source;
 use super::server::lines::Lines;
@@ -76,11 +78,11 @@ impl Source for Mariadb {
         }
         let written = text.finish().map_err(|error| match ended.complaints.is_empty() {
             true => error,
-            false => error.because(Error::new(Kind::Io, client::one_line(&ended.complaints))),
+            false => error.because(Error::new(Kind::Io, one_line(&ended.complaints))),
         })?;
         run.end(Stage::Dump);
         if !ended.complaints.is_empty() {
-            warnings.push(format!("the dump program says: {}", client::one_line(&ended.complaints)));
+            warnings.push(format!("the dump program says: {}", one_line(&ended.complaints)));
         }
         let properties = [
             ("character_set", found.character_set),

@@ -44,10 +44,10 @@ pub(super) struct Text<'s> {
 }
 
 /// What was written.
-pub(super) struct Written {
-    pub(super) tables: Vec<TableRows>,
+pub(in crate::source) struct Written {
+    pub(in crate::source) tables: Vec<TableRows>,
     /// A hash of all rows, whatever the tables look like.
-    pub(super) content: String,
+    pub(in crate::source) content: String,
 }
 
 impl<'s> Text<'s> {
@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn what_stands_in_a_program_is_left_as_it_is() {
-        let program = "DELIMITER ;;\nCREATE PROCEDURE p() begin\n-- a note\nINSERT INTO `x` VALUES (1);\n\nend ;;\nDELIMITER ;\n";
+        let program =
+            "DELIMITER ;;\nCREATE PROCEDURE p() begin\n-- a note\nINSERT INTO `x` VALUES (1);\n\nend ;;\nDELIMITER ;\n";
         let (text, written) = through(&format!("{program}-- Dump completed\n")).unwrap();
         assert!(text.contains(program), "{text}");
         assert!(written.tables.is_empty());
@@ -279,7 +280,9 @@ mod tests {
         let parts = |line: &str| row_of(line.as_bytes()).map(|(head, row)| (head.len(), row.len()));
         assert_eq!(parts("INSERT INTO `t` VALUES (1);\n"), Some((23, 3)));
         assert_eq!(parts("INSERT INTO `t` (`a`, `b``)`) VALUES (1,2);\n"), Some((37, 5)));
-        for none in ["INSERT INTO t VALUES (1);", "INSERT INTO `t` VALUES (1)", "INSERT INTO `t` SELECT 1;", "INSERT INTO `t"] {
+        for none in
+            ["INSERT INTO t VALUES (1);", "INSERT INTO `t` VALUES (1)", "INSERT INTO `t` SELECT 1;", "INSERT INTO `t"]
+        {
             assert_eq!(parts(none), None, "{none}");
         }
     }

@@ -10,12 +10,13 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 pub use url::{Engine, name_problem, parse};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::piped::{Ended, Piped, Program};
-use crate::model::Run;
+use crate::model::{Cancel, Quiet, Run};
 
 /// Where programs are looked for besides `PATH`, which a service often lacks.
 const FOLDERS: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"];
@@ -108,6 +109,12 @@ pub(super) fn ask(program: Program, input: &[u8], run: &Run) -> Result<(Vec<u8>,
             read => answer.extend_from_slice(&buffer[..read]),
         }
     }
+}
+
+/// A run that nobody can stop: for taking back what one did that was stopped.
+pub(super) fn uncancelled() -> Run<'static> {
+    static NOBODY: LazyLock<Cancel> = LazyLock::new(Cancel::default);
+    Run { monitor: &Quiet, cancel: &NOBODY }
 }
 
 /// The newest version's folder of PostgreSQL's programs, as Debian lays them out.

@@ -28,8 +28,9 @@ pub fn parse(url: &str) -> Option<Result<(Engine, Server, String)>> {
             Engine::Postgresql => ("postgresql", "host=/run/postgresql"),
         };
         // A password may stand in it.
-        Error::new(Kind::Usage, format!("the {scheme}:// URL names no database: {why}"))
-            .help(format!("write {scheme}://USER@HOST:PORT/DB?password_file=FILE, or {scheme}://USER@localhost/DB?{socket}"))
+        Error::new(Kind::Usage, format!("the {scheme}:// URL names no database: {why}")).help(format!(
+            "write {scheme}://USER@HOST:PORT/DB?password_file=FILE, or {scheme}://USER@localhost/DB?{socket}"
+        ))
     }))
 }
 

@@ -1,7 +1,13 @@
 //! `[sources.<name>]`: what is backed up. Each type has a file of its own.
 
+mod mariadb;
+mod postgresql;
+mod server;
 mod sqlite;
 
+pub use mariadb::{MariadbConfig, NoSnapshot};
+pub use postgresql::PostgresqlConfig;
+pub use server::ServerConfig;
 pub use sqlite::SqliteConfig;
 
 use super::type_of;
@@ -10,12 +16,18 @@ use crate::config::take::Section;
 use crate::model::FileName;
 
 /// The words for the types: those of this version, and those to come.
-const TYPES: [(&str, Option<Type>); 4] =
-    [("sqlite", Some(Type::Sqlite)), ("mariadb", None), ("postgresql", None), ("files", None)];
+const TYPES: [(&str, Option<Type>); 4] = [
+    ("sqlite", Some(Type::Sqlite)),
+    ("mariadb", Some(Type::Mariadb)),
+    ("postgresql", Some(Type::Postgresql)),
+    ("files", None),
+];
 
 #[derive(Clone)]
 enum Type {
     Sqlite,
+    Mariadb,
+    Postgresql,
 }
 
 /// One source. Its name is part of the artifact's: `<customer>_<source>.sql.gz`.
@@ -30,6 +42,10 @@ pub struct SourceConfig {
 pub enum SourceKind {
     /// `type = "sqlite"`
     Sqlite(SqliteConfig),
+    /// `type = "mariadb"`
+    Mariadb(MariadbConfig),
+    /// `type = "postgresql"`
+    Postgresql(PostgresqlConfig),
 }
 
 impl SourceKind {
@@ -37,6 +53,8 @@ impl SourceKind {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "sqlite",
+            Self::Mariadb(_) => "mariadb",
+            Self::Postgresql(_) => "postgresql",
         }
     }
 }
@@ -45,6 +63,8 @@ impl SourceConfig {
     pub(in crate::config) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let kind = match type_of(section, &TYPES)? {
             Type::Sqlite => SqliteConfig::read(section).map(SourceKind::Sqlite),
+            Type::Mariadb => MariadbConfig::read(section).map(SourceKind::Mariadb),
+            Type::Postgresql => PostgresqlConfig::read(section).map(SourceKind::Postgresql),
         };
         kind.map(|kind| Self { kind })
     }
@@ -54,6 +74,8 @@ impl SourceConfig {
         out.key("type", quoted(self.kind.word()));
         match &self.kind {
             SourceKind::Sqlite(sqlite) => sqlite.show(out),
+            SourceKind::Mariadb(mariadb) => mariadb.show(out),
+            SourceKind::Postgresql(postgresql) => postgresql.show(out),
         }
     }
 }
