@@ -6,8 +6,8 @@ set -euo pipefail
 mkdir -p "$1"
 cache=$(cd "$1" && pwd)
 
-servers=(mariadb-server-core mariadb-client-core mariadb-client postgresql-15 postgresql-client-15 libpq5)
-libraries=(libaio1 libnuma1 liburing2 libmariadb3 libedit2 libncurses6 libllvm14 libldap-2.5-0 libxslt1.1 libicu72 libgssapi-krb5-2)
+servers=(mariadb-server-core mariadb-client-core mariadb-client postgresql-15 postgresql-client-15)
+libraries=(libpq5 libaio1 libnuma1 liburing2 libmariadb3 libedit2 libncurses6 libllvm14 libldap-2.5-0 libxslt1.1 libicu72 libgssapi-krb5-2)
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
