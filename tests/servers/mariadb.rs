@@ -14,7 +14,7 @@ const SCHEMA: &str = r#"
 SET sql_mode='';
 CREATE TABLE kunde(id int PRIMARY KEY AUTO_INCREMENT, name varchar(50) CHARACTER SET latin1, wort varchar(50) CHARACTER SET utf8mb4,
   j json, b blob, bt bit(5), d decimal(20,5), ts timestamp NULL, dz date, t time(3), f double, e enum('a','b'), s set('x','y'),
-  g int AS (d*2) STORED, v int AS (d*3) VIRTUAL, CHECK (id > 0)) COMMENT='it''s; a `table`';
+  g int AS (d*2) STORED, v int AS (d*3) VIRTUAL, CHECK (f > -1)) COMMENT='it''s; a `table`';
 INSERT INTO kunde(name,wort,j,b,bt,d,ts,dz,t,f,e,s) VALUES
   ('M\\ü\n''ller;','😀','{"a":"x\\ny"}',x'00ff0a27',b'101',1.5,'2020-01-01 00:00:00','0000-00-00','-12:00:00.125',0.1,'a','x,y'),
   ('b',NULL,NULL,'',NULL,-99999.12345,'2021-05-05 10:00:00','2020-00-00',NULL,1e300,NULL,'');

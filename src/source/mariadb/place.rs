@@ -74,6 +74,10 @@ impl Mariadb {
             .collect();
         self.ask(None, &drops, run)?;
         before.run_script(&old_programs, run)?;
+        // What is set aside does nothing by itself.
+        let events = old_parts.others.iter().filter(|(word, _)| word == "EVENT");
+        let disabled = |name: &String| format!("ALTER EVENT {}.{} DISABLE;\n", quoted(&before.database), quoted(name));
+        self.ask(None, &events.map(|(_, name)| disabled(name)).collect::<String>(), run)?;
         self.run_script(&new_programs, run)?;
         new.drop_database(run)?;
         Ok(Swapped { before: Some(before.database.clone()) })

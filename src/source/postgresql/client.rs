@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 
 use super::Postgresql;
 use crate::error::{Error, Kind, Result};
+use crate::host::entropy;
 use crate::host::piped::{Program, Secret};
+use crate::model::Run;
 pub(super) use crate::source::mariadb::one_line;
-use crate::source::server::newest_folder;
+use crate::source::server::{ask, newest_folder};
 
 /// Where Debian keeps the programs of each version; its /usr/bin holds scripts that choose by rules of their own.
 const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// The database that is there on every server, and from which others are made.
+pub(super) const MAINTENANCE: &str = "postgres";
 
 pub(super) fn dump_program(source: &Postgresql) -> Result<Program> {
     let mut program = program(source, "pg_dump", &source.database)?;
@@ -65,6 +70,33 @@ fn program(source: &Postgresql, name: &str, database: &str) -> Result<Program> {
     };
     env.push(("PGPASSFILE", secret.as_ref().map_or_else(|| "/dev/null".into(), |secret| secret.path().into())));
     Ok(Program { path, args, env, secret })
+}
+
+/// The line that forbids psql every command of its own from there on, where it is new enough to know it.
+pub(super) fn restriction(source: &Postgresql, run: &Run) -> Result<Vec<u8>> {
+    let mut program = program(source, "psql", MAINTENANCE)?;
+    program.args = vec!["--version".into()];
+    let (answer, _) = ask(program, b"", run)?;
+    if !knows_restriction(&String::from_utf8_lossy(&answer)) {
+        return Ok(Vec::new());
+    }
+    let word: String = entropy::bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("\\restrict {word}\n").into_bytes())
+}
+
+/// Whether this version of psql has `\restrict`, which came with a round of corrections in August 2025.
+fn knows_restriction(version: &str) -> bool {
+    let number = version.split(' ').find(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap_or_default();
+    let mut parts = number.trim().split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let (major, minor) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    match major {
+        13 => minor >= 22,
+        14 => minor >= 19,
+        15 => minor >= 14,
+        16 => minor >= 10,
+        17 => minor >= 6,
+        _ => major >= 18,
+    }
 }
 
 fn connection_to(database: &str) -> String {
@@ -124,4 +156,22 @@ pub(super) fn explain(complaints: &str, source: &Postgresql) -> Error {
         return Error::new(Kind::Io, message).because(Error::new(Kind::Io, one_line(complaints)));
     };
     Error::new(kind, why).help(help).because(Error::new(Kind::Io, one_line(complaints)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_psql_is_told_from_an_old_one() {
+        for (version, knows) in [
+            ("psql (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)\n", true),
+            ("psql (PostgreSQL) 15.13\n", false),
+            ("psql (PostgreSQL) 18.0\n", true),
+            ("psql (PostgreSQL) 12.99\n", false),
+            ("", false),
+        ] {
+            assert_eq!(knows_restriction(version), knows, "{version}");
+        }
+    }
 }

@@ -8,6 +8,16 @@ use crate::error::{Error, Kind, Result};
 /// How many tokens of a statement are looked at.
 const TOKENS: usize = 60;
 
+/// The one setting that dumps change by a function. Others would change how psql reads what follows.
+const SEARCH_PATH: &[u8] = b"SELECT pg_catalog.set_config('search_path', '', false);\n";
+
+/// Large objects come in a transaction of their own, which would end the one that the whole load is in: these lines are
+/// left out.
+const OWN_TRANSACTION: [&[u8]; 2] = [b"BEGIN;\n", b"COMMIT;\n"];
+
+/// What dumps call to set sequences and to write large objects.
+const FUNCTIONS: [&str; 5] = ["SETVAL", "LO_CREATE", "LO_OPEN", "LOWRITE", "LO_CLOSE"];
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Code,
@@ -33,11 +43,13 @@ pub(super) struct Filter {
     /// How deep in the BEGIN ATOMIC ... END of a function.
     depth: u32,
     parens: u32,
+    /// The last token was a text with escapes: psql would take one that follows in the next line for its continuation.
+    escaped: bool,
 }
 
 impl Filter {
     pub(super) fn new() -> Self {
-        Self { state: State::Code, tokens: Vec::new(), begun: false, depth: 0, parens: 0 }
+        Self { state: State::Code, tokens: Vec::new(), begun: false, depth: 0, parens: 0, escaped: false }
     }
 
     /// Whether the line goes on to psql; an error when it must not.
@@ -54,6 +66,9 @@ impl Filter {
             if word.iter().all(u8::is_ascii_alphanumeric) {
                 return Ok(false);
             }
+        }
+        if fresh && (line == SEARCH_PATH || OWN_TRANSACTION.contains(&line)) {
+            return Ok(line == SEARCH_PATH);
         }
         let mut at = 0;
         while at < line.len() {
@@ -83,6 +98,7 @@ impl Filter {
                     // A doubled quote is taken for an end and a new beginning; after E'' escapes go on.
                     Some(end) if rest.get(end + 1) == Some(&b'\'') => end + 2,
                     Some(end) => {
+                        self.escaped = *escapes;
                         self.state = State::Code;
                         end + 1
                     }
@@ -133,6 +149,7 @@ impl Filter {
                 self.state = State::Comment(1);
                 2
             }
+            b'\'' if self.escaped => return Err(refused("a text with escapes in two parts")),
             b'\'' => {
                 let before = at.checked_sub(1).map(|at| line[at]);
                 let second = at.checked_sub(2).map(|at| line[at]);
@@ -196,7 +213,7 @@ impl Filter {
     }
 
     fn take(&mut self, token: String) {
-        self.begun = true;
+        (self.begun, self.escaped) = (true, false);
         if self.tokens.len() < TOKENS {
             self.tokens.push(token);
         }
@@ -205,7 +222,8 @@ impl Filter {
     /// Judges the statement; whether rows follow it.
     fn end(&mut self) -> Result<bool> {
         let tokens = std::mem::take(&mut self.tokens);
-        (self.begun, self.depth, self.parens) = (false, 0, 0);
+        (self.begun, self.escaped) = (false, false);
+        (self.depth, self.parens) = (0, 0);
         judge(&tokens)
     }
 }
@@ -240,7 +258,7 @@ fn judge(tokens: &[String]) -> Result<bool> {
             }
         }
         "SELECT" => {
-            let known = word(1) == "PG_CATALOG" && word(2) == "." && matches!(word(3), "SET_CONFIG" | "SETVAL");
+            let known = word(1) == "PG_CATALOG" && word(2) == "." && FUNCTIONS.contains(&word(3));
             if !known || tokens.iter().skip(4).any(|token| token == "SELECT") {
                 return no();
             }
@@ -310,11 +328,14 @@ mod tests {
             "DROP DATABASE x;\n",
             "DO $$ begin end $$;\n",
             "SELECT lo_import('/etc/passwd');\n",
-            "SELECT pg_catalog.set_config('x', (SELECT 1), false);\n",
+            "SELECT pg_catalog.set_config('standard_conforming_strings', 'off', false);\n",
+            "SELECT pg_catalog.setval('s', (SELECT 1), false);\n",
+            "SELECT pg_catalog.set_config('search_path', '', false); COMMIT;\n",
             "SET standard_conforming_strings = off;\n",
             "SET SESSION AUTHORIZATION x;\n",
             "CREATE TABLE t (a text DEFAULT 'x\\'); \\! x\n",
             "COMMENT ON TABLE t IS E'\\''; \\! x\n",
+            "COMMENT ON TABLE t IS E'a'\n'\\'' \\! x\n",
             "/* /* */ */ \\! x\n",
             "CALL p();\n",
         ] {

@@ -2,6 +2,7 @@
 
 use std::io::{BufReader, Read};
 
+use super::client::MAINTENANCE;
 use super::filter::Filter;
 use super::{Loaded, Postgresql, Swapped, client, literal, quoted};
 use crate::error::{Error, Kind, Result};
@@ -10,9 +11,6 @@ use crate::model::{Run, SourceFacts};
 use crate::source::server::lines::read_line;
 use crate::source::server::whole::Whole;
 use crate::source::server::{ask, uncancelled};
-
-/// The database that is there on every server, and from which others are made.
-const MAINTENANCE: &str = "postgres";
 
 impl Postgresql {
     /// Loads a dump into this database, which must not be there. What the dump's manifest says, if there is one, gives the
@@ -88,6 +86,8 @@ impl Postgresql {
         let (mut filter, mut whole) = (Filter::new(), Whole::default());
         let mut text = BufReader::with_capacity(256 << 10, text);
         let (mut line, mut ready) = (Vec::new(), Vec::with_capacity(128 << 10));
+        // Should psql ever read the text otherwise than the filter does.
+        ready.extend_from_slice(&client::restriction(self, run)?);
         let (mut seen, mut listens) = (0, true);
         while listens && read_line(&mut text, &mut line)? {
             seen += line.len() as u64;
