@@ -199,6 +199,8 @@ fn judge(tokens: &[Token]) -> Result<()> {
         "INSERT" | "REPLACE" if any("VALUES") && !any("SELECT") => {}
         "LOCK" if word(1) == "TABLES" => {}
         "ALTER" if matches!(word(1), "TABLE" | "SEQUENCE") => {}
+        // The database in use.
+        "ALTER" if word(1) == "DATABASE" && word(2) == "CHARACTER" && word(3) == "SET" => {}
         "DROP" if is_object(word(1)) => {}
         "CREATE" => {
             let made = tokens.iter().find_map(|token| match token {
@@ -271,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_dump_programs_write_goes_through() {
-        let dump = "/*!40101 SET NAMES utf8mb4 */;\n/*!40014 SET @OLD=@@UNIQUE_CHECKS, UNIQUE_CHECKS=0 */;\n\
+        let dump = "ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n/*!40101 SET NAMES utf8mb4 */;\n/*!40014 SET @OLD=@@UNIQUE_CHECKS, UNIQUE_CHECKS=0 */;\n\
             DROP SEQUENCE IF EXISTS `s`;\nCREATE SEQUENCE `s` start with 1;\nDO SETVAL(`s`, 1001, 0);\n\
             CREATE TABLE `a``b` (\n  `id` int COMMENT 'it''s; \\'x'\n) ENGINE=InnoDB;\n\
             SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, @@AUTOCOMMIT=0;\n/*!40000 ALTER TABLE `t` DISABLE KEYS */;\n\
@@ -286,6 +288,7 @@ mod tests {
     fn what_reaches_outside_of_the_database_does_not() {
         for hostile in [
             "DROP DATABASE mysql;",
+            "ALTER DATABASE `mysql` CHARACTER SET latin1;",
             "/*!50000 DROP DATABASE mysql */;",
             "/*M!100000 GRANT ALL ON *.* TO x */;",
             "CREATE USER x;",

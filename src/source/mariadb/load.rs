@@ -85,8 +85,8 @@ impl Mariadb {
         }
         if listens {
             // Before the client hears the end: it would execute what is left.
-            filter.finish()?;
             whole.judge()?;
+            filter.finish()?;
             client.write(&ready, run)?;
         }
         let ended = client.finish(run)?;

@@ -69,6 +69,7 @@ impl Source for Mariadb {
         run.begin(Stage::Dump, format!("{} of {}", self.database, self.server.place()), found.size);
         let mut lines = Lines::of(Piped::begin(client::dump_program(self, lock)?, true)?);
         let mut text = text::Text::begin(sink, run);
+        text.database(&found.character_set, &found.collation);
         while let Some(line) = lines.next(run)? {
             text.line(line)?;
         }

@@ -67,6 +67,12 @@ impl<'s> Text<'s> {
         }
     }
 
+    /// Gives the new database the character set of the old one. The statement names none: it is about the one in use.
+    pub(super) fn database(&mut self, character_set: &str, collation: &str) {
+        let line = format!("ALTER DATABASE CHARACTER SET {character_set} COLLATE {collation};\n");
+        self.sink.text().extend_from_slice(line.as_bytes());
+    }
+
     /// Takes one line, its line feed included.
     pub(super) fn line(&mut self, line: &[u8]) -> Result<()> {
         if self.in_rows

@@ -103,8 +103,8 @@ impl Postgresql {
         }
         if listens {
             // Before psql hears the end: it would commit.
-            filter.finish()?;
             whole.judge()?;
+            filter.finish()?;
             psql.write(&ready, run)?;
         }
         let ended = psql.finish(run)?;
