@@ -37,6 +37,9 @@ pub(super) struct Args {
     /// Put it in the place of the source's database, which is set aside.
     #[arg(long)]
     in_place: bool,
+    /// Of a server: drop the old database once the new one is in its place, instead of keeping it.
+    #[arg(long, requires = "in_place")]
+    drop_old: bool,
     /// Only tell what would be restored, and where to.
     #[arg(long)]
     dry_run: bool,
@@ -107,7 +110,7 @@ fn to_server(
         Some(name) => served::into(site, chosen, target, &name, &context.run())?,
         None => {
             agree(context, &args.what, target.database.as_ref(), args.yes)?;
-            served::in_place(site, chosen, target, &label(origin), &context.run())?
+            served::in_place(site, chosen, target, &label(origin), args.drop_old, &context.run())?
         }
     };
     context.screen.result(&report, lines)?;

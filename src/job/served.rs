@@ -93,16 +93,33 @@ pub fn into(site: &Site, chosen: &mut Chosen, target: &Target, name: &str, run: 
 
 /// Restores into the place of the source's database. The new one is complete before anything of the old one is touched; the
 /// old one stays on the server as `<name>_before_<label>`.
-pub fn in_place(site: &Site, chosen: &mut Chosen, target: &Target, label: &str, run: &Run) -> Result<Report> {
+pub fn in_place(
+    site: &Site,
+    chosen: &mut Chosen,
+    target: &Target,
+    label: &str,
+    drop_old: bool,
+    run: &Run,
+) -> Result<Report> {
     let served = &target.served;
-    let (new, before) = (format!("{}_new_{label}", target.database), format!("{}_before_{label}", target.database));
+    let new = format!("{}_new_{label}", target.database);
     let (loaded, swapped) = recorded(Some(site), RunKind::Restore, run, |record| {
         let _lock = site.primary.lock("restore")?;
         record.begin();
         let scratch = served.named(&new);
+        let before = free_name(served, &format!("{}_before_{label}", target.database), run)?;
+        if scratch.is_there(run)? {
+            // A restore of this backup died before it was through; nobody else makes a database of this name.
+            scratch.drop_database(run)?;
+        }
         let loaded = load_and_prove(chosen, &scratch, record, run)?;
         match served.replace_by(&new, &before, run) {
-            Ok(swapped) => Ok((loaded, swapped)),
+            Ok(mut swapped) => {
+                if let Some(old) = swapped.before.take_if(|_| drop_old) {
+                    served.named(&old).drop_database(run)?;
+                }
+                Ok((loaded, swapped))
+            }
             Err(error) => {
                 let cancel = crate::model::Cancel::default();
                 // The first error counts; a database of that name is made by nobody else.
@@ -118,6 +135,18 @@ pub fn in_place(site: &Site, chosen: &mut Chosen, target: &Target, label: &str, 
         rows: loaded.rows,
         warnings: loaded.warnings,
     })
+}
+
+/// A name that no database has yet: this backup may have been restored before.
+fn free_name(served: &Served, name: &str, run: &Run) -> Result<String> {
+    let others = (2..100).map(|number| format!("{name}_{number}"));
+    for candidate in std::iter::once(name.to_owned()).chain(others) {
+        if !served.named(&candidate).is_there(run)? {
+            return Ok(candidate);
+        }
+    }
+    Err(Error::new(Kind::Refused, format!("there are a hundred databases like {name:?}"))
+        .help("drop those that you no longer need"))
 }
 
 /// A backup that was restored is a good one; one whose content is not what its manifest says is not.

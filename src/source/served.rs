@@ -68,6 +68,14 @@ impl Served {
         }
     }
 
+    /// Whether there is such a database.
+    pub fn is_there(&self, run: &Run) -> Result<bool> {
+        match self {
+            Self::Mariadb(source) => source.is_there(run),
+            Self::Postgresql(source) => source.is_there(run),
+        }
+    }
+
     /// Drops it. For what a restore or a drill of ours has made.
     pub fn drop_database(&self, run: &Run) -> Result<()> {
         match self {

@@ -129,6 +129,11 @@ fn a_backup_is_drilled_looked_at_and_put_in_place_and_the_old_database_stays() {
     ));
     assert!(kept.contains("tr\t") && kept.contains("VIEW `vv`"), "{kept}");
     assert_eq!(server.sql("SHOW DATABASES LIKE 'place_new%'"), "");
+    shop.run(&["restore", &id, "--in-place", "--yes"]).exits(0);
+    assert_eq!(server.sql(&format!("SHOW DATABASES LIKE '{aside}%'")), format!("{aside}\n{aside}_2\n"));
+    shop.run(&["restore", &id, "--in-place", "--yes", "--drop-old"]).exits(0);
+    assert_eq!(server.sql(&format!("SHOW DATABASES LIKE '{aside}%'")), format!("{aside}\n{aside}_2\n"));
+    assert_eq!(content(server, "place"), before);
     // Referring rows still refer, on both sides.
     server.try_sql("INSERT INTO place.bon VALUES (9, 99)").exits(1).says(&["foreign key constraint fails"]);
 }

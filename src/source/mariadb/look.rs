@@ -68,6 +68,10 @@ pub(super) fn look(source: &Mariadb, run: &Run) -> Result<Found> {
     if !there {
         // It is not shown to whom may not see it either.
         let (database, place) = (&source.database, source.server.place());
+        if found.rights.contains("ALL") {
+            let message = format!("there is no database {database:?} on {place}");
+            return Err(Error::new(Kind::Missing, message).help("check `database`"));
+        }
         return Err(Error::new(
             Kind::Missing,
             format!("there is no database {database:?} on {place} that this account may see"),

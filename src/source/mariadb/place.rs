@@ -83,6 +83,11 @@ impl Mariadb {
         Ok(Swapped { before: Some(before.database.clone()) })
     }
 
+    /// Whether there is such a database.
+    pub fn is_there(&self, run: &Run) -> Result<bool> {
+        Ok(self.parts(run)?.is_some())
+    }
+
     /// What is in it; `None` when there is no such database.
     fn parts(&self, run: &Run) -> Result<Option<Parts>> {
         let db = literal(&self.database);

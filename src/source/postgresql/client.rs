@@ -17,6 +17,9 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// The database that is there on every server, and from which others are made.
 pub(super) const MAINTENANCE: &str = "postgres";
 
+/// Settings of somebody's own must not change what a dump holds.
+const NO_FILE: &str = "/nonexistent/tillstick";
+
 pub(super) fn dump_program(source: &Postgresql) -> Result<Program> {
     let mut program = program(source, "pg_dump", &source.database)?;
     // A subscription would begin to fetch from another server where the dump is loaded.
@@ -56,11 +59,8 @@ fn program(source: &Postgresql, name: &str, database: &str) -> Result<Program> {
     }
     // Not as a bare word: the programs would take one with an `=` for connection settings.
     args.extend(["--dbname".into(), connection_to(database).into()]);
-    let mut env: Vec<(&'static str, OsString)> = vec![
-        ("PGCONNECT_TIMEOUT", "20".into()),
-        ("PGAPPNAME", "tillstick".into()),
-        ("PGSYSCONFDIR", "/nonexistent".into()),
-    ];
+    let mut env: Vec<(&'static str, OsString)> =
+        vec![("PGCONNECT_TIMEOUT", "20".into()), ("PGAPPNAME", "tillstick".into()), ("PGSYSCONFDIR", NO_FILE.into())];
     let secret = match server.password()? {
         Some(password) => {
             let escaped = password.replace('\\', "\\\\").replace(':', "\\:");
@@ -68,7 +68,7 @@ fn program(source: &Postgresql, name: &str, database: &str) -> Result<Program> {
         }
         None => None,
     };
-    env.push(("PGPASSFILE", secret.as_ref().map_or_else(|| "/dev/null".into(), |secret| secret.path().into())));
+    env.push(("PGPASSFILE", secret.as_ref().map_or_else(|| NO_FILE.into(), |secret| secret.path().into())));
     Ok(Program { path, args, env, secret })
 }
 

@@ -52,7 +52,8 @@ impl Postgresql {
         self.plainly(&format!("DROP DATABASE {};\n", quoted(&self.database)), run)
     }
 
-    fn is_there(&self, run: &Run) -> Result<bool> {
+    /// Whether there is such a database.
+    pub fn is_there(&self, run: &Run) -> Result<bool> {
         let sql = format!("SELECT 1 FROM pg_database WHERE datname = {};\n", literal(&self.database));
         Ok(!self.ask(MAINTENANCE, &sql, 1, run)?.iter().all(|row| row.iter().all(String::is_empty)))
     }

@@ -70,9 +70,9 @@ impl ServerConfig {
 
 /// A name that needs no tricks in SQL, in connection settings and in file names.
 fn database(text: &str) -> Result<String, String> {
-    if text.len() > 38 {
-        // `<name>_before_<id>` must fit into the 63 bytes of PostgreSQL.
-        return Err("it is longer than 38 bytes".into());
+    if text.len() > 36 {
+        // `<name>_before_<id>_2` must fit into the 63 bytes of PostgreSQL.
+        return Err("it is longer than 36 bytes".into());
     }
     if text.chars().any(|c| "/\\.`\"'".contains(c)) || text.starts_with('-') {
         return Err("it holds a character that is not supported".into());
