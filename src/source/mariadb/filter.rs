@@ -192,6 +192,7 @@ fn judge(tokens: &[Token]) -> Result<()> {
     let any = |wanted: &str| tokens.iter().any(|token| matches!(token, Token::Word(word) if word == wanted));
     match word(0) {
         "" if tokens.is_empty() => return Ok(()),
+        "" if tokens[0] == Token::Mark(b'\\') => return Err(refused("a command of the client")),
         "SET" => return judge_set(tokens),
         "UNLOCK" | "COMMIT" | "BEGIN" => return Ok(()),
         "START" if word(1) == "TRANSACTION" => return Ok(()),
@@ -307,6 +308,7 @@ mod tests {
             "LOAD DATA INFILE '/x' INTO TABLE t;",
             "INSTALL SONAME 'x';",
             "SHUTDOWN",
+            "\\! touch /x",
             "COMMIT; delimiter //",
             "-- x\nSHUTDOWN;",
             "/* x */ SHUTDOWN;",

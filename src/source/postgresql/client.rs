@@ -122,6 +122,9 @@ pub(super) fn explain(complaints: &str, source: &Postgresql) -> Error {
     } else if has(&["role \""]) && complaints.contains("does not exist") {
         let why = "the dump gives things to a role that is not on this server, or the account is unknown".to_owned();
         (Kind::Config, why, "make the role that is named: CREATE ROLE ...".to_owned())
+    } else if has(&["row-level security"]) {
+        let why = format!("{user:?} does not see all rows: {database:?} has policies for rows");
+        (Kind::Config, why, format!("ALTER ROLE {} BYPASSRLS", super::quoted(user)))
     } else if has(&["permission denied", "must be owner", "must be superuser", "must be able to"]) {
         let help = format!(
             "GRANT pg_read_all_data TO {} to dump; to restore it must own the database and may CREATEDB",
