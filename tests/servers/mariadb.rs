@@ -5,9 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use crate::kit::{MARIADB, Mariadb, Shop, feed, gunzip, tillstick};
+use crate::kit::{MARIADB, Mariadb, Shop, cut_after, feed, gunzip, tillstick};
 
 /// Every kind of object, and values that dumps get wrong.
 const SCHEMA: &str = r#"
@@ -250,9 +249,9 @@ fn tables_without_a_snapshot_are_named_and_locked_or_refused() {
 }
 
 #[test]
-fn a_server_that_dies_or_a_client_that_is_killed_leaves_no_dump() {
+fn a_server_that_dies_a_client_that_is_killed_and_an_altered_table_leave_no_dump() {
     let mut server = Mariadb::start("dying");
-    server.sql("CREATE DATABASE d; CREATE TABLE d.t(id int PRIMARY KEY, x varchar(1000)); INSERT INTO d.t SELECT seq, REPEAT('x', 900) FROM seq_1_to_60000;");
+    server.sql("CREATE DATABASE d; USE d; CREATE TABLE d.t(id int PRIMARY KEY, x varchar(1000)); INSERT INTO d.t SELECT seq, REPEAT('x', 900) FROM seq_1_to_60000;");
     let dir = tempfile::tempdir().unwrap();
     // A dump program that is slow, so that there is time to strike.
     let slow = |kill: &str| {
@@ -283,6 +282,14 @@ fn a_server_that_dies_or_a_client_that_is_killed_leaves_no_dump() {
     running.join().unwrap().exits(1);
     assert!(!out.exists());
 
+    server.sql("CREATE TABLE d.zz(a int); INSERT INTO d.zz VALUES (1);");
+    let folder = slow("altered");
+    let running = dump(&folder);
+    crate::kit::eventually("half a dump", || folder.join("half").exists());
+    server.sql("ALTER TABLE d.zz ADD COLUMN b int, ALGORITHM=COPY;");
+    running.join().unwrap().exits(1).says(&["changed, made or dropped meanwhile", "1412"]);
+    assert!(!out.exists());
+
     let folder = slow("server");
     let running = dump(&folder);
     crate::kit::eventually("half a dump", || folder.join("half").exists());
@@ -290,7 +297,6 @@ fn a_server_that_dies_or_a_client_that_is_killed_leaves_no_dump() {
     server.child.wait().unwrap();
     running.join().unwrap().exits(1).says(&["went away"]);
     assert!(!out.exists());
-    std::thread::sleep(Duration::from_millis(1));
 }
 
 #[test]
@@ -320,4 +326,16 @@ fn a_hostile_dump_starts_nothing_and_leaves_nothing() {
         assert_eq!(server.sql(&format!("SHOW DATABASES LIKE '{name}'")), "", "{hostile}: {}", ran.err);
     }
     assert_eq!(server.sql("SELECT COUNT(*) FROM mysql.user WHERE user='eve'"), "0\n");
+}
+
+#[test]
+fn a_connection_that_drops_leaves_no_dump() {
+    let server = &*MARIADB;
+    server.sql("CREATE DATABASE dropped; USE dropped; CREATE TABLE t(id int PRIMARY KEY, x varchar(1000)); INSERT INTO t SELECT seq, REPEAT('x', 900) FROM seq_1_to_10000;");
+    let port = cut_after(server.dir.join("s"), 3_000_000);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("o.sql.gz");
+    let url = format!("mariadb://root@127.0.0.1:{port}/dropped?programs={}", Mariadb::programs().display());
+    tillstick(["dump", &url, "-o", &out.display().to_string()]).exits(1).says(&["went away in the middle"]);
+    assert!(!out.exists());
 }

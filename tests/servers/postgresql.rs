@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::kit::{POSTGRESQL, Postgresql, Shop, feed, gunzip, tillstick};
+use crate::kit::{POSTGRESQL, Postgresql, Shop, cut_after, feed, gunzip, tillstick};
 
 const SCHEMA: &str = r#"
 CREATE EXTENSION IF NOT EXISTS pgcrypto;
@@ -218,4 +218,17 @@ fn a_hostile_dump_starts_nothing_and_leaves_nothing() {
         assert_eq!(left, "", "{hostile}: {}", ran.err);
     }
     assert_eq!(server.sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname='eve'"), "0\n");
+}
+
+#[test]
+fn a_connection_that_drops_leaves_no_dump() {
+    let server = &*POSTGRESQL;
+    server.sql("postgres", "CREATE DATABASE dropped");
+    server.sql("dropped", "CREATE TABLE t AS SELECT i, repeat('x', 900) AS x FROM generate_series(1, 10000) i");
+    let port = cut_after(server.dir.join(".s.PGSQL.5432"), 3_000_000);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("o.sql.gz");
+    let url = format!("postgresql://postgres@127.0.0.1:{port}/dropped?programs={}", Postgresql::programs().display());
+    tillstick(["dump", &url, "-o", &out.display().to_string()]).exits(1).says(&["went away in the middle"]);
+    assert!(!out.exists());
 }
