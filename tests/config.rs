@@ -108,7 +108,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[sources.b]\ntype = \"sqlite\"", "t:7: sources.b.path: is required"),
     ("[sources.b]\ntype = \"files\"\nhost = \"x\"", "t:8: sources.b.type: this type is not in this version"),
     ("[sources.b]\ntype = \"mariadb\"\ndatabase = \"a`b\"", "sources.b.database: expected a database's name"),
-    ("[sources.b]\ntype = \"postgresql\"\ndatabase = \"b\"\nhost = \"h\"\nsocket = \"/s\"", "sources.b.host: the server is either"),
+    (
+        "[sources.b]\ntype = \"postgresql\"\ndatabase = \"b\"\nhost = \"h\"\nsocket = \"/s\"",
+        "sources.b.host: the server is either",
+    ),
     (
         "[sources.\"a/b\"]\ntype = \"sqlite\"\npath = \"/x\"",
         "t:7: sources.\"a/b\": \"a/b\" cannot be part of a file name: '/'",

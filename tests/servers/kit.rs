@@ -254,7 +254,7 @@ impl Mariadb {
 /// A PostgreSQL server.
 pub(crate) struct Postgresql {
     pub(crate) dir: PathBuf,
-    pub(crate) child: Child,
+    _child: Child,
 }
 
 impl Postgresql {
@@ -282,7 +282,7 @@ impl Postgresql {
         command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=128MB"]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(fs::File::create(HOME.join(format!("{name}.log"))).unwrap());
-        let this = Self { child: keep(command), dir };
+        let this = Self { _child: keep(command), dir };
         eventually("PostgreSQL's start", || this.try_sql("postgres", "SELECT 1").code == Some(0));
         this
     }
