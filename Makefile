@@ -9,7 +9,7 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 # The machine that `cross`, `deb` and `tarball` build for, as Rust names it.
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 
-.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-box test-installed test-packages test-buildroot box soak bench bench-latency bench-box
+.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-box test-installed test-packages test-buildroot box soak bench bench-latency bench-servers bench-box
 .PHONY: build man completions card cross deb tarball dist clean
 
 help: ## this list
@@ -67,6 +67,11 @@ bench: setup ## speed and memory side by side with what one would use instead; t
 	$(CARGO) build --release --locked --bin tillstick --example till
 	@dpkg-query -W restic >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends restic; }
 	@python3 benches/dump.py --big 15000000
+
+bench-servers: ## dumps and restores of MariaDB and PostgreSQL next to their own pipes
+	@tests/servers/prepare.sh $(or $(SERVER_CACHE),$(BUILD)/tmp/server-cache)
+	$(CARGO) build --release --locked --bin tillstick
+	@python3 benches/servers.py $(or $(SERVER_CACHE),$(BUILD)/tmp/server-cache)
 
 bench-latency: ## what a backup to a slow target costs the till, side by side; takes about eight minutes
 	$(CARGO) build --release --locked --bin tillstick --example till
