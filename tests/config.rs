@@ -106,7 +106,6 @@ const MISTAKES: &[(&str, &str)] = &[
         "t:7: sources.b.type: is required, but stands in no file\n help: write in [sources.b]: type = \"sqlite\"",
     ),
     ("[sources.b]\ntype = \"sqlite\"", "t:7: sources.b.path: is required"),
-    ("[sources.b]\ntype = \"mariadb\"\nhost = \"x\"", "t:8: sources.b.type: this type is not in this version"),
     ("[sources.b]\ntype = \"files\"", "t:7: sources.b: names nothing to back up"),
     (
         "[sources.b]\ntype = \"files\"\npaths = [\"/ok\", \"etc\"]",
@@ -123,6 +122,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[quiesce]\nbefore = [[]]", "t:8: quiesce.before: names no program"),
     ("[quiesce]\nbefore = [\"nginx stop\"]", "t:8: quiesce.before: expected a list, found \"nginx stop\""),
     ("[quiesce]\nstop_units = [\"--now\"]", "t:8: quiesce.stop_units: expected a unit of systemd, found \"--now\""),
+    ("[sources.b]\ntype = \"mariadb\"\ndatabase = \"a`b\"", "sources.b.database: expected a database's name"),
+    (
+        "[sources.b]\ntype = \"postgresql\"\ndatabase = \"b\"\nhost = \"h\"\nsocket = \"/s\"",
+        "sources.b.host: the server is either",
+    ),
     (
         "[sources.\"a/b\"]\ntype = \"sqlite\"\npath = \"/x\"",
         "t:7: sources.\"a/b\": \"a/b\" cannot be part of a file name: '/'",

@@ -81,6 +81,8 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
         "mode = \"local\"\nlang = \"es\"\n{LEAST}locked_pass = \"0s\"\n[sources.\"büro 2\"]\ntype = \"sqlite\"\npath = '/a \"b\"\\c'\n\
          [sources.web]\ntype = \"files\"\npaths = [\"/a/**/b\"]\npresets = [\"php\"]\nexclude = [\"*.tmp\"]\none_file_system = false\n\
          unreadable = \"fail\"\n[sources.web.quiesce]\nbefore = [[\"a\", \"b c\"], [\"/d\"]]\non_failure = \"warn\"\n[quiesce]\ntimeout = \"5s\"\n\
+         [sources.shop]\ntype = \"mariadb\"\ndatabase = \"shop\"\nhost = \"db\"\npassword_file = \"/p\"\nno_snapshot = \"refuse\"\n\
+         [sources.books]\ntype = \"postgresql\"\ndatabase = \"books\"\nport = 5433\nprograms = \"/b\"\n\
          [dump]\nthreads = 3\n[primary]\nmin_free = \"1GiB\"\nspool = \"one\"\n[sticks]\npath = \"/media/x\"\nkeep = 9\npart_size = \"2GB\"\n\
          [sticks.tse]\nserials = [\"A\"]\npositions = [\"1-1.2\"]\n[stores.nas]\ntype = \"directory\"\npath = \"/mnt\"\n\
          enabled = false\n[stores.nas.retention]\nkeep_last = \"all\"\n[schedule]\nevery = \"90m\"\norigin = \"03:30\"\n\

@@ -26,7 +26,7 @@ pub(super) fn run(context: &Context, verb: &Verb) -> Result<Exit> {
 fn missing_databases(config: &Config) -> Vec<String> {
     let sources = config.sources.iter().filter_map(|(name, source)| match &source.kind {
         SourceKind::Sqlite(sqlite) => Some((name, &sqlite.path)),
-        SourceKind::Files(_) => None,
+        SourceKind::Files(_) | SourceKind::Mariadb(_) | SourceKind::Postgresql(_) => None,
     });
     let missing = sources.filter(|(_, path)| !path.is_file());
     missing.map(|(name, path)| format!("note: the database of source `{name}` is not there: {path:?}")).collect()

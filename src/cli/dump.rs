@@ -19,12 +19,15 @@ Examples:
   tillstick dump sqlite:kasse.db -o kasse.sql.gz
   tillstick dump files:/var/www/shop -o shop.tar.gz
   tillstick dump sqlite:kasse.db -o new.sql.gz --reuse kasse.sql.gz   only what changed is compressed
+  tillstick dump mariadb://till@localhost/shop?socket=/run/mysqld/mysqld.sock -o shop.sql.gz
+  tillstick dump 'postgresql://till@db:5432/shop?password_file=/etc/till.pw' -o shop.sql.gz
   tillstick dump sqlite:kasse.db -o - | ssh office 'cat > kasse.sql.gz'";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// What to dump: sqlite:PATH for a database, files:PATH for a folder.
+    /// What to dump: files:PATH for a folder, or a database: sqlite:PATH, mariadb://USER@HOST[:PORT]/DB or postgresql://USER@HOST[:PORT]/DB, with ?socket=PATH
+    /// (?host=FOLDER for PostgreSQL), password_file=FILE and programs=FOLDER where needed.
     #[arg(value_name = "URL")]
     url: String,
     /// The file to write, or - for stdout. Its chunk index is put beside it as FILE.chunks.

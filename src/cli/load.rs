@@ -8,6 +8,7 @@ const EXAMPLES: &str = "\
 Examples:
   tillstick load kasse.sql.gz sqlite:kasse.db
   tillstick load shop.tar.gz files:/tmp/look
+  tillstick load shop.sql.gz mariadb://root@localhost/shop_new?socket=/run/mysqld/mysqld.sock
   zcat kasse.sql.gz | tillstick load - sqlite:kasse.db";
 
 #[derive(Debug, clap::Args)]
@@ -16,7 +17,7 @@ pub(super) struct Args {
     /// A .sql.gz, .sql or .tar.gz file, or - for stdin.
     #[arg(value_name = "FILE")]
     input: std::path::PathBuf,
-    /// What to make: sqlite:PATH, or files:FOLDER. It must not exist.
+    /// What to make, as `dump` takes it: sqlite:PATH, files:FOLDER, mariadb:// or postgresql://. It must not exist.
     #[arg(value_name = "URL")]
     url: String,
 }

@@ -8,7 +8,8 @@ use crate::config::{Config, SourceKind};
 use crate::error::{Error, Kind, Result};
 use crate::job::StoreAt;
 use crate::job::restore::{self, Origin, Report};
-use crate::model::{BackupId, FileName};
+use crate::job::{Site, served};
+use crate::model::{BackupId, FileName, TableRows};
 
 mod files;
 pub(super) use files::lines as lines_of_files;
@@ -20,7 +21,9 @@ Examples:
   tillstick restore 20261122T200002Z --store nas --into new.db   from a store
   tillstick restore 20261122T200002Z --in-place             the old database is set aside, not deleted
   tillstick restore 20261122T200002Z --source web --dry-run    what would change of the files of `web`
-  tillstick restore 20261122T200002Z --source web --in-place   what is replaced is kept beside it";
+  tillstick restore 20261122T200002Z --source web --in-place   what is replaced is kept beside it
+  tillstick restore 20261122T200002Z --source shop --into shop_look    a new database on the source's server
+  tillstick restore 20261122T200002Z --source shop --in-place --dry-run   what would be done";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -34,13 +37,16 @@ pub(super) struct Args {
     /// From this store instead of the backups here.
     #[arg(long, value_name = "STORE")]
     store: Option<FileName>,
-    /// Make a new database, or folder, here.
-    #[arg(long, value_name = "PATH", required_unless_present_any = ["in_place", "dry_run"], conflicts_with_all = ["in_place", "dry_run"])]
+    /// Make a new database or folder: at this path, or of this name on the source's server.
+    #[arg(long, value_name = "PATH|NAME", required_unless_present_any = ["in_place", "dry_run"], conflicts_with = "in_place")]
     into: Option<PathBuf>,
     /// Put it in the place of the source's database or files; what is replaced is set aside.
     #[arg(long)]
     in_place: bool,
-    /// Tell what a restore in place would change, and change nothing.
+    /// Of a server: drop the old database once the new one is in its place, instead of keeping it.
+    #[arg(long, requires = "in_place")]
+    drop_old: bool,
+    /// Tell what would be restored, and what that would change; change nothing.
     #[arg(long)]
     dry_run: bool,
     /// Do not ask.
@@ -49,7 +55,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
-    let (site, origin) = match args.what.parse::<BackupId>() {
+    let (mut site, origin) = match args.what.parse::<BackupId>() {
         Ok(id) => {
             let (site, source) = (context.site()?, args.source.clone());
             let origin = match &args.store {
@@ -61,12 +67,19 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
         Err(error) if args.store.is_some() => return Err(error),
         Err(_) => (None, Origin::File(PathBuf::from(&args.what))),
     };
+    if site.is_none() && args.source.is_some() {
+        // The source's server may be what the file is restored to.
+        site = Some(context.site()?);
+    }
     let mut chosen = restore::choose(site.as_ref(), &origin)?;
     if chosen.is_files() {
         return files::run(context, &args, site, &origin, &mut chosen);
     }
+    if let (Some(site), Some(target)) = (&site, served::target(site.as_ref(), &chosen, args.source.as_ref())?) {
+        return to_server(context, site, &args, &origin, &mut chosen, &target);
+    }
     if args.dry_run {
-        return Err(Error::new(Kind::Usage, "a preview is there for files only").help("look at it with --into NEW.db"));
+        return preview(context, &args, &chosen, "a file beside the till's database, or its place");
     }
     let report = match args.into {
         Some(target) => restore::into(site.as_ref(), &mut chosen, &target, &context.run())?,
@@ -85,6 +98,51 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// A server keeps the database.
+fn to_server(
+    context: &Context,
+    site: &Site,
+    args: &Args,
+    origin: &Origin,
+    chosen: &mut restore::Chosen,
+    target: &served::Target,
+) -> Result<Exit> {
+    let name = args.into.as_ref().map(|path| path.to_string_lossy().into_owned());
+    if args.dry_run {
+        let place = match &name {
+            Some(name) => format!("a new database {name:?} on the server"),
+            None => {
+                format!("{0:?}, which stays on the server as \"{0}_before_{1}\"", target.database, label_of(origin))
+            }
+        };
+        return preview(context, args, chosen, &place);
+    }
+    let report = match name {
+        Some(name) => served::into(site, chosen, target, &name, &context.run())?,
+        None => {
+            agree(context, &args.what, target.database.as_ref(), args.yes)?;
+            served::in_place(site, chosen, target, &label_of(origin), args.drop_old, &context.run())?
+        }
+    };
+    context.screen.result(&report, lines)?;
+    Ok(Exit::Done)
+}
+
+/// What would be restored, and where to; nothing is changed.
+fn preview(context: &Context, args: &Args, chosen: &restore::Chosen, place: &str) -> Result<Exit> {
+    context.screen.result(&chosen.facts, |facts| {
+        let mut lines = vec![format!("{} would be restored into {place}; nothing was changed", args.what)];
+        if let Some(facts) = facts {
+            lines.push(format!("  {} of {} text", facts.name, say::size(facts.text.size)));
+            let row = |table: &TableRows| format!("  {:>12} rows  {}", say::count(table.rows), table.name);
+            lines.extend(facts.facts.tables.iter().map(row));
+        }
+        lines
+    })?;
+    Ok(Exit::Done)
+}
+
+/// What is set aside is called after this.
 fn label_of(origin: &Origin) -> String {
     match origin {
         Origin::Backup { id, .. } | Origin::Store { id, .. } => id.to_string(),
@@ -105,7 +163,7 @@ fn database_of(config: &Config, source: Option<FileName>) -> Result<(FileName, P
     };
     match config.sources.get(&name).map(|source| &source.kind) {
         Some(SourceKind::Sqlite(sqlite)) => Ok((name, sqlite.path.clone())),
-        _ => Err(Error::new(Kind::Usage, format!("the configuration has no database `{name}`"))
+        _ => Err(Error::new(Kind::Usage, format!("the configuration has no SQLite source `{name}`"))
             .help("use --into, or name one with --source")),
     }
 }
@@ -119,7 +177,7 @@ fn agree(context: &Context, what: &str, database: &std::path::Path, yes: bool) -
             .help("say --yes if you mean it"));
     }
     let question = format!(
-        "{what} will take the place of {database:?}; the database that is there now is kept beside it.\nGo on?"
+        "{what} will take the place of {database:?}; the database that is there now is kept beside it, under another name.\nGo on?"
     );
     match context.screen.confirm(&question)? {
         true => Ok(()),

@@ -120,6 +120,7 @@ fn used<'c>(config: &'c Config, tree: &Table) -> Vec<Used<'c>> {
     }
     for (name, source) in &config.sources {
         // A folder of files may hold all of them: what is ours in it is left out of the backup.
+        // A server keeps its databases where it likes.
         let SourceKind::Sqlite(sqlite) = &source.kind else { continue };
         all.push(Used { path: &sqlite.path, role: Role::Database, ..place(&["sources", name.as_str(), "path"]) });
     }

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod lock;
 pub mod mount;
 pub mod notify;
+pub mod piped;
 pub mod process;
 pub mod signals;
 pub mod space;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::artifact::{verify, verify_alone};
 use super::drill::{drill, drill_files};
 use super::record::{Record, recorded};
-use super::{Site, StickAt};
+use super::{Site, StickAt, served};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{How, Outcome, Place, RunKind};
 use crate::model::{ArtifactFacts, BackupId, Manifest, ManifestFile, Run};
@@ -41,7 +41,7 @@ pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, run: &Run) 
             None => site.primary.list()?,
         };
         record.begin();
-        let mut checker = Checker::new("primary".into(), with_drill.then(|| site.primary.dir()), run);
+        let mut checker = Checker::new("primary".into(), with_drill.then(|| site.primary.dir()), Some(site), run);
         for stored in backups {
             let looked_at = match stored.manifest_file().and_then(|file| stored.sums_agree(&file).map(|()| file)) {
                 Ok(file) => {
@@ -79,7 +79,7 @@ pub fn on_stick(
         record.begin();
         record.saw(&stick, &there);
         there.retain(|stored| wanted(&stored.manifest.id));
-        let mut checker = Checker::new(at.path.display().to_string(), scratch, run);
+        let mut checker = Checker::new(at.path.display().to_string(), scratch, site, run);
         for stored in there {
             warn_unsealed(&stored.manifest.id, stored.sealed, run);
             let problem = checker
@@ -107,7 +107,7 @@ pub(super) fn kind(with_drill: bool) -> RunKind {
 /// Checks a single file of which nothing is known but what it says itself.
 pub fn file(path: &Path, run: &Run) -> Result<Vec<Finding>> {
     let reader = File::open(path).context(|| format!("cannot open {path:?}"))?;
-    let mut checker = Checker::new("file".into(), None, run);
+    let mut checker = Checker::new("file".into(), None, None, run);
     let name = path.display().to_string();
     let problem = problem(match [".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending)) {
         true => files::count(Unpacker::new(reader), run).map(drop),
@@ -122,13 +122,15 @@ pub(super) struct Checker<'a> {
     place: String,
     /// Where drills make their databases; `None` without drills.
     scratch: Option<&'a Path>,
+    /// The box, whose configuration names the servers.
+    site: Option<&'a Site>,
     run: &'a Run<'a>,
     findings: Vec<Finding>,
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(place: String, scratch: Option<&'a Path>, run: &'a Run<'a>) -> Self {
-        Self { place, scratch, run, findings: Vec::new() }
+    pub(super) fn new(place: String, scratch: Option<&'a Path>, site: Option<&'a Site>, run: &'a Run<'a>) -> Self {
+        Self { place, scratch, site, run, findings: Vec::new() }
     }
 
     /// Looks at all artifacts of a backup; gives the first problem.
@@ -144,7 +146,10 @@ impl<'a> Checker<'a> {
                 match self.scratch {
                     None => Ok(()),
                     Some(scratch) if facts.name.is_tar() => drill_files(&mut || open(facts), facts, scratch, self.run),
-                    Some(scratch) => drill(open(facts)?, facts, scratch, self.run),
+                    Some(scratch) if facts.facts.kind == served::SQLITE => {
+                        drill(open(facts)?, facts, scratch, self.run)
+                    }
+                    Some(_) => served::drill(open(facts)?, facts, self.site, self.run),
                 }
             };
             let problem = problem(check())?;

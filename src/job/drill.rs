@@ -128,7 +128,7 @@ impl Drop for Scratch {
 
 /// A sink that keeps nothing but what the manifest says of a text.
 #[derive(Default)]
-struct ContentHash {
+pub(super) struct ContentHash {
     text: Vec<u8>,
     size: u64,
     crc32: crc32fast::Hasher,
@@ -136,7 +136,7 @@ struct ContentHash {
 }
 
 impl ContentHash {
-    fn facts(mut self) -> TextFacts {
+    pub(super) fn facts(mut self) -> TextFacts {
         self.take();
         TextFacts { size: self.size, crc32: self.crc32.finalize(), xxh3: format!("{:032x}", self.xxh3.digest128()) }
     }

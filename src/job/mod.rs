@@ -15,6 +15,7 @@ pub mod quiesce;
 pub mod recover;
 pub mod restore;
 pub mod restore_files;
+pub mod served;
 pub mod status;
 pub mod stick_report;
 pub mod stores;

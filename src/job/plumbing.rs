@@ -13,9 +13,9 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Run, SourceFacts, Stage};
 use crate::pack::{self, Packed, Packer, Previous, Unpacker};
 use crate::policy::select::Pattern;
-use crate::source::Source;
 use crate::source::files::{self, Files, Unpacked};
 use crate::source::sqlite::{self, LoadOptions, Sqlite};
+use crate::source::{Served, Source};
 
 /// How long a dump by hand waits for a database that is locked.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -43,6 +43,7 @@ pub fn dump<W: Write>(
             let spool = std::env::temp_dir();
             Box::new(Sqlite { path, spool, lock_wait: LOCK_WAIT, locked_pass: LOCKED_PASS })
         }
+        Named::Served(served) => Box::new(served),
         Named::Files(path) => {
             let path = std::path::absolute(&path).context(|| format!("cannot tell where {path:?} is"))?;
             let text = path.to_str().ok_or_else(|| Error::new(Kind::Usage, format!("{path:?} is no text")))?;
@@ -59,7 +60,9 @@ pub fn dump<W: Write>(
         None => None,
     };
     let mut packer = Packer::new(out, previous, options, *run)?;
-    let facts = source.dump(&mut packer, run).context(|| format!("cannot dump {url:?}"))?;
+    let facts = source
+        .dump(&mut packer, run)
+        .context(|| format!("cannot dump {:?}", url.split('?').next().unwrap_or_default()))?;
     let (out, packed) = packer.finish()?;
     Ok((out, Dumped { packed, facts }))
 }
@@ -76,7 +79,7 @@ pub enum Made {
 
 /// Loads the file `input` (`-` is stdin) into a new database or folder `url`.
 pub fn load(input: &Path, url: &str, run: &Run) -> Result<Made> {
-    let (Named::Sqlite(target) | Named::Files(target)) = &Named::parse(url)?;
+    let target = Named::parse(url)?;
     let from_stdin = input == Path::new("-");
     let reader: Box<dyn Read + Send> = match from_stdin {
         true => Box::new(io::stdin()),
@@ -84,19 +87,33 @@ pub fn load(input: &Path, url: &str, run: &Run) -> Result<Made> {
     };
     run.begin(Stage::Load, input.display().to_string(), 0);
     let mut text = text_of(reader).context(|| format!("cannot read {input:?}"))?;
-    if matches!(Named::parse(url)?, Named::Files(_)) {
-        let unpacked = files::into_new(text, target, run).context(|| format!("cannot unpack {input:?}"))?;
-        run.end(Stage::Load);
-        let Unpacked { entries, bytes, warnings } = unpacked;
-        let target = Some(target.clone());
-        let report = restore_files::Report { target, entries, bytes, changes: None, set_aside: Vec::new(), warnings };
-        return Ok(Made::Files(report));
-    }
-    let loaded = sqlite::load(text.as_mut(), target, &LoadOptions::default(), run)
-        .context(|| format!("cannot load {input:?}"))?;
+    let doing = || format!("cannot load {input:?}");
+    let made = match target {
+        Named::Sqlite(database) => {
+            let loaded = sqlite::load(text.as_mut(), &database, &LoadOptions::default(), run).context(doing)?;
+            let rows = loaded.tables.iter().map(|table| table.rows).sum();
+            Made::Database(Report { database, set_aside: None, rows, warnings: loaded.warnings })
+        }
+        Named::Served(served) => {
+            let loaded = served.load(text, None, run).context(doing)?;
+            let database = served.name().into();
+            Made::Database(Report { database, set_aside: None, rows: loaded.rows, warnings: loaded.warnings })
+        }
+        Named::Files(target) => {
+            let Unpacked { entries, bytes, warnings } = files::into_new(text, &target, run).context(doing)?;
+            let target = Some(target);
+            Made::Files(restore_files::Report {
+                target,
+                entries,
+                bytes,
+                changes: None,
+                set_aside: Vec::new(),
+                warnings,
+            })
+        }
+    };
     run.end(Stage::Load);
-    let rows = loaded.tables.iter().map(|table| table.rows).sum();
-    Ok(Made::Database(Report { database: target.clone(), set_aside: None, rows, warnings: loaded.warnings }))
+    Ok(made)
 }
 
 /// The SQL text of a file that is packed or is not.
@@ -113,21 +130,25 @@ pub(super) fn text_of<'a>(reader: impl Read + Send + 'a) -> Result<Box<dyn Read 
 enum Named {
     Sqlite(PathBuf),
     Files(PathBuf),
+    Served(Served),
 }
 
 impl Named {
     fn parse(url: &str) -> Result<Self> {
+        if let Some(served) = Served::parse(url) {
+            return served.map(Self::Served);
+        }
         let wrong = |why: &str| {
-            Error::new(Kind::Usage, format!("{url:?} names nothing to back up: {why}"))
-                .help("write sqlite:PATH for a database, files:PATH for a folder")
+            Error::new(Kind::Usage, format!("{url:?} names nothing to back up: {why}")).help(
+                "write sqlite:PATH, mariadb://USER@HOST:PORT/DB or postgresql://USER@HOST:PORT/DB for a database, files:PATH for a folder",
+            )
         };
         let plain = |path: &str| PathBuf::from(path.strip_prefix("//").unwrap_or(path));
         match url.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(plain(path))),
             Some(("files", path)) if !path.is_empty() => Ok(Self::Files(plain(path))),
             Some(("sqlite" | "files", _)) => Err(wrong("the path is missing")),
-            Some(("mariadb" | "mysql" | "postgresql", _)) => Err(wrong("this version knows SQLite only")),
-            _ => Err(wrong("it must begin with sqlite: or files:")),
+            _ => Err(wrong("it must begin with sqlite:, mariadb://, postgresql:// or files:")),
         }
     }
 }

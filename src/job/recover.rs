@@ -1,5 +1,8 @@
 //! The recovery: a box that knows nothing gets its database and its configuration back from a stick or a store alone (T13).
 
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -9,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::artifact::{Checked, verify};
 use super::record::recorded;
 use super::recover_from::{Found, From, Medium};
-use super::{Site, drill, site};
+use super::{Site, drill, served, site};
 use crate::config::{self, Config, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
@@ -112,9 +115,14 @@ pub fn plan(
             continue;
         }
         let path = match (into, known.sources.get(&facts.source).map(|source| &source.kind)) {
+            // A server must be set up first: its dump is put where `tillstick load` finds it.
+            (dir, _) if facts.facts.kind != served::SQLITE => {
+                let aside = known.primary.dir.join("recovered");
+                dir.unwrap_or(&aside).join(facts.name.as_str())
+            }
             (Some(dir), _) => dir.join(format!("{}.db", facts.source)),
             (None, Some(SourceKind::Sqlite(sqlite))) => sqlite.path.clone(),
-            _ => {
+            (None, _) => {
                 return Err(Error::new(
                     Kind::Damaged,
                     format!("the configuration in the backup {} does not know source `{}`", manifest.id, facts.source),
@@ -150,7 +158,7 @@ fn refuse_existing(databases: &[(ArtifactFacts, PathBuf)], config: &Path, run: &
     let (mut recovered, mut there) = (Vec::new(), Vec::new());
     for (facts, path) in databases {
         if durable::is_there(path)? {
-            if drill::holds(path, facts, run)? {
+            if facts.facts.kind == served::SQLITE && drill::holds(path, facts, run)? {
                 recovered.push(path.clone());
             } else {
                 there.push(format!("{path:?}"));
@@ -214,6 +222,12 @@ fn load_all(plan: &mut Plan, report: &mut Report, made: &mut Vec<PathBuf>, run: 
         make_parent(path)?;
         run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
         let reader = plan.medium.artifact(&plan.found, &facts.name)?;
+        if facts.facts.kind != served::SQLITE {
+            made.push(path.clone());
+            report.warnings.push(put_aside(reader, facts, path)?);
+            run.end(Stage::Load);
+            continue;
+        }
         let wal = facts.facts.properties.get("journal_mode").is_some_and(|mode| mode == "wal");
         let options = LoadOptions { journal_mode_wal: wal, ..LoadOptions::default() };
         let loaded = sqlite::load(&mut Unpacker::new(Checked::new(reader, facts)), path, &options, run)
@@ -245,6 +259,20 @@ fn unpack_files(plan: &mut Plan, report: &mut Report, run: &Run) -> Result<()> {
         report.warnings.extend(unpacked.warnings);
     }
     Ok(())
+}
+
+/// Puts the dump of a server's database beside; gives what a person does next.
+fn put_aside(reader: impl Read, facts: &ArtifactFacts, path: &Path) -> Result<String> {
+    let doing = || format!("cannot recover {path:?}");
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).context(doing)?;
+    io::copy(&mut Checked::new(reader, facts), &mut file).context(doing)?;
+    file.sync_all().context(doing)?;
+    let (kind, source) = (&facts.facts.kind, &facts.source);
+    Ok(format!(
+        "{path:?} is a {kind} dump: set the server up, then `tillstick restore {} --source {source} --in-place`",
+        path.display()
+    ))
 }
 
 /// The configuration comes last: a box that has it is recovered.

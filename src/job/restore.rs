@@ -42,7 +42,7 @@ pub enum Origin {
 /// What a restore came to.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The new database.
+    /// The new database: its file, or its name on the server.
     pub database: PathBuf,
     /// Where the old one was put, when there was one.
     pub set_aside: Option<PathBuf>,
@@ -136,7 +136,7 @@ fn one_artifact(mut artifacts: Vec<ArtifactFacts>, source: Option<&FileName>, id
     }
 }
 
-/// Restores into a new database at `target`, which must not exist.
+/// Restores into a new database at `target`, which must not exist; [`served`](super::served) does it where a server keeps the database.
 pub fn into(site: Option<&Site>, chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Report> {
     let loaded = recorded(site, RunKind::Restore, run, |record| {
         record.begin();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::served;
 use crate::config::{Config, FilesConfig, SourceKind, StoreKind, Unreadable};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::lock::Lock;
@@ -61,6 +62,10 @@ impl Site {
                 locked_pass: sqlite.locked_pass,
             }),
             SourceKind::Files(files) => Box::new(self.files(files)),
+            SourceKind::Mariadb(_) | SourceKind::Postgresql(_) => match served::of_config(&source.kind) {
+                Some(served) => Box::new(served),
+                None => unreachable!("a server keeps these"),
+            },
         })
     }
 
@@ -102,10 +107,9 @@ impl Site {
 
     /// The file name of a source's artifact.
     pub fn artifact_name(&self, source: &FileName) -> ArtifactName {
-        let tar = self.config.sources.get(source).is_some_and(|source| matches!(source.kind, SourceKind::Files(_)));
-        match tar {
-            true => ArtifactName::tar(&self.config.customer, source),
-            false => ArtifactName::sql(&self.config.customer, source),
+        match self.config.sources.get(source) {
+            Some(known) => known.artifact_name(&self.config.customer, source),
+            None => ArtifactName::sql(&self.config.customer, source),
         }
     }
 }

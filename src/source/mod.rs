@@ -2,7 +2,14 @@
 //! differs from engine to engine, is in the engine's own room.
 
 pub mod files;
+pub mod mariadb;
+pub mod postgresql;
+pub mod server;
 pub mod sqlite;
+
+mod served;
+
+pub use served::{Served, content};
 
 use crate::error::Result;
 use crate::model::{Run, Sink, SourceFacts};

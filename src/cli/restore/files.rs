@@ -22,6 +22,10 @@ pub(super) fn run(
     chosen: &mut Chosen,
 ) -> Result<Exit> {
     if let Some(target) = &args.into {
+        if args.dry_run {
+            return Err(Error::new(Kind::Usage, "a preview of files tells what a restore in place would change")
+                .help("leave --into or --dry-run out"));
+        }
         let report = restore_files::into(site.as_ref(), chosen, target, &context.run())?;
         context.screen.result(&report, lines)?;
         return Ok(Exit::Done);

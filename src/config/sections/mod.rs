@@ -19,7 +19,10 @@ pub use log::{LogConfig, LogTarget};
 pub use primary::{PrimaryConfig, Spool};
 pub use quiesce::{OnFailure, QuiesceConfig};
 pub use schedule::{Schedule, ScheduleConfig};
-pub use source::{FilesConfig, Preset, SourceConfig, SourceKind, SqliteConfig, Unreadable};
+pub use source::{
+    FilesConfig, MariadbConfig, NoSnapshot, PostgresqlConfig, Preset, ServerConfig, SourceConfig, SourceKind,
+    SqliteConfig, Unreadable,
+};
 pub use sticks::{Accept, After, Automount, StickPath, SticksConfig, TseConfig};
 pub use store::{DirectoryConfig, StoreConfig, StoreKind};
 

@@ -1,9 +1,15 @@
 //! `[sources.<name>]`: what is backed up. Each type has a file of its own.
 
 mod files;
+mod mariadb;
+mod postgresql;
+mod server;
 mod sqlite;
 
 pub use files::{FilesConfig, Preset, Unreadable};
+pub use mariadb::{MariadbConfig, NoSnapshot};
+pub use postgresql::PostgresqlConfig;
+pub use server::ServerConfig;
 pub use sqlite::SqliteConfig;
 
 use super::{QuiesceConfig, type_of};
@@ -12,13 +18,19 @@ use crate::config::take::Section;
 use crate::model::{ArtifactName, FileName};
 
 /// The words for the types: those of this version, and those to come.
-const TYPES: [(&str, Option<Type>); 4] =
-    [("sqlite", Some(Type::Sqlite)), ("mariadb", None), ("postgresql", None), ("files", Some(Type::Files))];
+const TYPES: [(&str, Option<Type>); 4] = [
+    ("sqlite", Some(Type::Sqlite)),
+    ("mariadb", Some(Type::Mariadb)),
+    ("postgresql", Some(Type::Postgresql)),
+    ("files", Some(Type::Files)),
+];
 
 #[derive(Clone)]
 enum Type {
     Sqlite,
     Files,
+    Mariadb,
+    Postgresql,
 }
 
 /// One source. Its name is part of the artifact's: `<customer>_<source>.sql.gz`, or `.tar.gz`.
@@ -37,6 +49,10 @@ pub enum SourceKind {
     Sqlite(SqliteConfig),
     /// `type = "files"`
     Files(FilesConfig),
+    /// `type = "mariadb"`
+    Mariadb(MariadbConfig),
+    /// `type = "postgresql"`
+    Postgresql(PostgresqlConfig),
 }
 
 impl SourceKind {
@@ -45,6 +61,8 @@ impl SourceKind {
         match self {
             Self::Sqlite(_) => "sqlite",
             Self::Files(_) => "files",
+            Self::Mariadb(_) => "mariadb",
+            Self::Postgresql(_) => "postgresql",
         }
     }
 }
@@ -55,6 +73,8 @@ impl SourceConfig {
         let kind = match type_of(section, &TYPES)? {
             Type::Sqlite => SqliteConfig::read(section).map(SourceKind::Sqlite),
             Type::Files => FilesConfig::read(section).map(SourceKind::Files),
+            Type::Mariadb => MariadbConfig::read(section).map(SourceKind::Mariadb),
+            Type::Postgresql => PostgresqlConfig::read(section).map(SourceKind::Postgresql),
         };
         kind.map(|kind| Self { kind, quiesce })
     }
@@ -63,7 +83,9 @@ impl SourceConfig {
     pub fn artifact_name(&self, customer: &FileName, name: &FileName) -> ArtifactName {
         match &self.kind {
             SourceKind::Files(_) => ArtifactName::tar(customer, name),
-            SourceKind::Sqlite(_) => ArtifactName::sql(customer, name),
+            SourceKind::Sqlite(_) | SourceKind::Mariadb(_) | SourceKind::Postgresql(_) => {
+                ArtifactName::sql(customer, name)
+            }
         }
     }
 
@@ -73,6 +95,8 @@ impl SourceConfig {
         match &self.kind {
             SourceKind::Sqlite(sqlite) => sqlite.show(out),
             SourceKind::Files(files) => files.show(out),
+            SourceKind::Mariadb(mariadb) => mariadb.show(out),
+            SourceKind::Postgresql(postgresql) => postgresql.show(out),
         }
         if self.quiesce != QuiesceConfig::default() {
             out.named_subtable("sources", name, "quiesce");

@@ -1,0 +1,137 @@
+//! The way back: a dump becomes a new database. What is there already is never touched.
+
+use std::io::{BufReader, Read};
+
+use super::client;
+use super::filter::Filter;
+use super::{Loaded, Mariadb, literal, quoted};
+use crate::error::{Error, Kind, Result};
+use crate::host::piped::Piped;
+use crate::model::{Run, SourceFacts};
+use crate::source::server::lines::read_line;
+use crate::source::server::whole::Whole;
+
+/// Definers that are named in a warning.
+const NAMED: usize = 5;
+
+impl Mariadb {
+    /// Loads a dump into this database, which must not be there, or be empty. What the dump's manifest says, if there is
+    /// one, gives the new database its character set. A load that fails takes away what it made.
+    pub fn load(&self, text: impl Read, facts: Option<&SourceFacts>, run: &Run) -> Result<Loaded> {
+        let made = self.make_empty(facts, run)?;
+        let loaded = self.fill(text, run).and_then(|()| self.look_at_it(run));
+        if loaded.is_err() && made {
+            // The first error counts.
+            let _ = self.drop_database(&crate::source::server::uncancelled());
+        }
+        loaded
+    }
+
+    /// Makes the database; `false` when it was there and empty.
+    fn make_empty(&self, facts: Option<&SourceFacts>, run: &Run) -> Result<bool> {
+        let db = literal(&self.database);
+        let sql = format!(
+            "SELECT 'there' FROM information_schema.schemata WHERE schema_name = {db};\n\
+             SELECT 'holds', COUNT(*) FROM information_schema.tables WHERE table_schema = {db};\n"
+        );
+        let rows = self.ask(None, &sql, run)?;
+        let is = |row: &Vec<String>, what: &str| row.first().is_some_and(|word| word == what);
+        if rows.iter().any(|row| is(row, "holds") && row.get(1).is_some_and(|count| count != "0")) {
+            return Err(Error::new(
+                Kind::Refused,
+                format!("the database {:?} is there and holds tables: nothing is overwritten", self.database),
+            )
+            .help("choose a new name, or restore with --in-place, which keeps the old one under another name"));
+        }
+        if rows.iter().any(|row| is(row, "there")) {
+            return Ok(false);
+        }
+        let mut sql = format!("CREATE DATABASE {}", quoted(&self.database));
+        let property = |name: &str| facts.and_then(|facts| facts.properties.get(name));
+        // They come from a manifest, which may be hostile.
+        let is_word = |text: &&String| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if let Some(set) = property("character_set").filter(is_word) {
+            sql.push_str(&format!(" CHARACTER SET {set}"));
+        }
+        if let Some(collation) = property("collation").filter(is_word) {
+            sql.push_str(&format!(" COLLATE {collation}"));
+        }
+        sql.push_str(";\n");
+        self.ask(None, &sql, run)?;
+        Ok(true)
+    }
+
+    fn fill(&self, text: impl Read, run: &Run) -> Result<()> {
+        let mut program = client::client_program(self, &["--batch"])?;
+        program.args.push(self.database.clone().into());
+        let mut client = Piped::begin(program, false)?;
+        let (mut filter, mut whole) = (Filter::new(), Whole::default());
+        let mut text = BufReader::with_capacity(256 << 10, text);
+        let (mut line, mut ready) = (Vec::new(), Vec::with_capacity(128 << 10));
+        // The client may not know what the dump does about these; a row that names a later one must not fail.
+        ready.extend_from_slice(b"SET FOREIGN_KEY_CHECKS=0, UNIQUE_CHECKS=0;\n");
+        let (mut seen, mut listens) = (0, true);
+        while listens && read_line(&mut text, &mut line)? {
+            seen += line.len() as u64;
+            whole.see(&line);
+            if filter.line(&line)? {
+                ready.extend_from_slice(&line);
+            }
+            if ready.len() >= 64 << 10 {
+                listens = client.write(&ready, run)?;
+                ready.clear();
+                run.progress(seen)?;
+            }
+        }
+        if listens {
+            // Before the client hears the end: it would execute what is left.
+            whole.judge()?;
+            filter.finish()?;
+            client.write(&ready, run)?;
+        }
+        let ended = client.finish(run)?;
+        if !ended.status.success() || !listens {
+            return Err(client::explain(&ended.complaints, self));
+        }
+        Ok(())
+    }
+
+    /// Counts what came in, and looks for what will not work here.
+    fn look_at_it(&self, run: &Run) -> Result<Loaded> {
+        let db = literal(&self.database);
+        let names = format!(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = {db} AND table_type = 'BASE TABLE';\n"
+        );
+        let mut sql = String::new();
+        for row in self.ask(None, &names, run)? {
+            let name = row.first().map(|name| quoted(name)).unwrap_or_default();
+            sql.push_str(&format!("SELECT COUNT(*) FROM {name};\n"));
+        }
+        let counts = self.ask(Some(&self.database), &sql, run)?;
+        let rows = counts.iter().filter_map(|row| row.first()?.parse::<u64>().ok()).sum();
+        let definers = format!(
+            "SELECT DISTINCT definer FROM (\
+             SELECT definer FROM information_schema.views WHERE table_schema = {db} UNION ALL \
+             SELECT definer FROM information_schema.triggers WHERE trigger_schema = {db} UNION ALL \
+             SELECT definer FROM information_schema.events WHERE event_schema = {db} UNION ALL \
+             SELECT definer FROM information_schema.routines WHERE routine_schema = {db}) d \
+             WHERE definer NOT IN (SELECT CONCAT(user, '@', host) FROM mysql.user);\n"
+        );
+        let mut warnings = Vec::new();
+        // Not everybody may read the list of accounts.
+        if let Ok(missing) = self.ask(None, &definers, run)
+            && !missing.is_empty()
+        {
+            let names: Vec<&str> =
+                missing.iter().filter_map(|row| row.first().map(String::as_str)).take(NAMED).collect();
+            let names = names.join(", ");
+            warnings.push(format!("views or programs belong to accounts that are not on this server: {names}; make them, or these will not run"));
+        }
+        Ok(Loaded { rows, warnings })
+    }
+
+    /// Drops the database, which only a restore of ours has made.
+    pub fn drop_database(&self, run: &Run) -> Result<()> {
+        self.ask(None, &format!("DROP DATABASE {};\n", quoted(&self.database)), run).map(drop)
+    }
+}

@@ -1,0 +1,127 @@
+//! The way back: a dump becomes a new database, in one transaction, and may then change places with the old one.
+
+use std::io::{BufReader, Read};
+
+use super::client::MAINTENANCE;
+use super::filter::Filter;
+use super::{Loaded, Postgresql, Swapped, client, literal, quoted};
+use crate::error::{Error, Kind, Result};
+use crate::host::piped::Piped;
+use crate::model::{Run, SourceFacts};
+use crate::source::server::lines::read_line;
+use crate::source::server::whole::Whole;
+use crate::source::server::{ask, uncancelled};
+
+impl Postgresql {
+    /// Loads a dump into this database, which must not be there. What the dump's manifest says, if there is one, gives the
+    /// new database its encoding and locale. A load that fails takes away what it made.
+    pub fn load(&self, text: impl Read, facts: Option<&SourceFacts>, run: &Run) -> Result<Loaded> {
+        if self.is_there(run)? {
+            return Err(Error::new(
+                Kind::Refused,
+                format!("the database {:?} is there: nothing is overwritten", self.database),
+            )
+            .help("choose a new name, or restore with --in-place, which keeps the old one under another name"));
+        }
+        self.make(facts, run)?;
+        let loaded = self.fill(text, run).and_then(|()| self.count(run));
+        match loaded {
+            Ok(rows) => Ok(Loaded { rows, warnings: Vec::new() }),
+            Err(error) => {
+                // The first error counts.
+                let _ = self.drop_database(&uncancelled());
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives `new` this database's name, and the old one that of `before`: both or neither.
+    pub fn replace_by(&self, new: &Self, before: &Self, run: &Run) -> Result<Swapped> {
+        let there = self.is_there(run)?;
+        let rename = |from: &Self, to: &Self| {
+            format!("ALTER DATABASE {} RENAME TO {};\n", quoted(&from.database), quoted(&to.database))
+        };
+        let mut sql = if there { rename(self, before) } else { String::new() };
+        sql.push_str(&rename(new, self));
+        self.ask(MAINTENANCE, &sql, 1, run)?;
+        Ok(Swapped { before: there.then(|| before.database.clone()) })
+    }
+
+    /// Drops the database, which only a restore of ours has made.
+    pub fn drop_database(&self, run: &Run) -> Result<()> {
+        self.plainly(&format!("DROP DATABASE {};\n", quoted(&self.database)), run)
+    }
+
+    /// Whether there is such a database.
+    pub fn is_there(&self, run: &Run) -> Result<bool> {
+        let sql = format!("SELECT 1 FROM pg_database WHERE datname = {};\n", literal(&self.database));
+        Ok(!self.ask(MAINTENANCE, &sql, 1, run)?.iter().all(|row| row.iter().all(String::is_empty)))
+    }
+
+    fn make(&self, facts: Option<&SourceFacts>, run: &Run) -> Result<()> {
+        let mut sql = format!("CREATE DATABASE {} TEMPLATE template0", quoted(&self.database));
+        // They come from a manifest, which may be hostile.
+        let is_word = |text: &&String| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.@".contains(&b))
+        };
+        for (name, word) in [("encoding", "ENCODING"), ("collate", "LC_COLLATE"), ("ctype", "LC_CTYPE")] {
+            if let Some(value) = facts.and_then(|facts| facts.properties.get(name)).filter(is_word) {
+                sql.push_str(&format!(" {word} {}", literal(value)));
+            }
+        }
+        sql.push_str(";\n");
+        self.plainly(&sql, run)
+    }
+
+    /// Runs one statement of our own that no transaction may hold.
+    fn plainly(&self, sql: &str, run: &Run) -> Result<()> {
+        let (_, ended) = ask(client::plain_client_program(self, MAINTENANCE)?, sql.as_bytes(), run)?;
+        match ended.status.success() {
+            true => Ok(()),
+            false => Err(client::explain(&ended.complaints, self)),
+        }
+    }
+
+    fn fill(&self, text: impl Read, run: &Run) -> Result<()> {
+        let mut psql = Piped::begin(client::client_program(self, &self.database, &[])?, false)?;
+        let (mut filter, mut whole) = (Filter::new(), Whole::default());
+        let mut text = BufReader::with_capacity(256 << 10, text);
+        let (mut line, mut ready) = (Vec::new(), Vec::with_capacity(128 << 10));
+        // Should psql ever read the text otherwise than the filter does.
+        ready.extend_from_slice(&client::restriction(self, run)?);
+        let (mut seen, mut listens) = (0, true);
+        while listens && read_line(&mut text, &mut line)? {
+            seen += line.len() as u64;
+            whole.see(&line);
+            if filter.line(&line)? {
+                ready.extend_from_slice(&line);
+            }
+            if ready.len() >= 64 << 10 {
+                listens = psql.write(&ready, run)?;
+                ready.clear();
+                run.progress(seen)?;
+            }
+        }
+        if listens {
+            // Before psql hears the end: it would commit.
+            whole.judge()?;
+            filter.finish()?;
+            psql.write(&ready, run)?;
+        }
+        let ended = psql.finish(run)?;
+        if !ended.status.success() || !listens {
+            return Err(client::explain(&ended.complaints, self));
+        }
+        Ok(())
+    }
+
+    /// The rows of all tables. ANALYZE comes along: without statistics a restored database is slow.
+    fn count(&self, run: &Run) -> Result<u64> {
+        let sql = "SELECT coalesce(sum((xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM ONLY %s', \
+                   oid::regclass), false, true, '')))[1]::text::bigint), 0) FROM pg_class WHERE relkind = 'r' AND \
+                   relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema'));\n";
+        let rows = self.ask(&self.database, sql, 1, run)?;
+        self.ask(&self.database, "ANALYZE;\n", 1, run)?;
+        Ok(rows.first().and_then(|row| row.first()?.parse().ok()).unwrap_or(0))
+    }
+}

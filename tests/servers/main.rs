@@ -1,0 +1,7 @@
+//! Real servers: MariaDB and PostgreSQL of Debian, started by the tests themselves in temporary folders. `make test-servers`
+//! unpacks them first.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod kit;
+mod mariadb;
+mod postgresql;
