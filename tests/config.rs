@@ -122,10 +122,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[quiesce]\nbefore = [[]]", "t:8: quiesce.before: names no program"),
     ("[quiesce]\nbefore = [\"nginx stop\"]", "t:8: quiesce.before: expected a list, found \"nginx stop\""),
     ("[quiesce]\nstop_units = [\"--now\"]", "t:8: quiesce.stop_units: expected a unit of systemd, found \"--now\""),
-    ("[sources.b]\ntype = \"mariadb\"\ndatabase = \"a`b\"", "sources.b.database: expected a database's name"),
+    ("[sources.b]\ntype = \"mariadb\"\ndatabase = \"a`b\"", "t:9: sources.b.database: expected a database's name"),
     (
         "[sources.b]\ntype = \"postgresql\"\ndatabase = \"b\"\nhost = \"h\"\nsocket = \"/s\"",
-        "sources.b.host: the server is either",
+        "t:10: sources.b.host: the server is either",
     ),
     (
         "[sources.\"a/b\"]\ntype = \"sqlite\"\npath = \"/x\"",
