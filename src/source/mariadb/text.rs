@@ -130,7 +130,7 @@ impl<'s> Text<'s> {
         }
         let key = xxh3_64(row);
         // The highest bits: the chunker looks at a mix of all.
-        if (key >> 32) % ROWS_PER_STATEMENT == 0 || self.open >= STATEMENT_MAX {
+        if (key >> 32).is_multiple_of(ROWS_PER_STATEMENT) || self.open >= STATEMENT_MAX {
             self.close();
             return self.boundary(key);
         }
