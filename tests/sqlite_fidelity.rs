@@ -198,6 +198,22 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// A form of [`BESIDE`] with its names. In one go: a generated name may itself read like a place for one.
+fn filled(form: &str, name: &str, table: &str, column: &str) -> String {
+    let mut parts = form.split('@');
+    let mut sql = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (place, rest) = part.split_at(1);
+        sql += match place {
+            "n" => name,
+            "t" => table,
+            _ => column,
+        };
+        sql += rest;
+    }
+    sql
+}
+
 impl Table {
     /// Makes the table, its rows and what stands beside it. Rows that its own rules refuse are left out.
     fn make(&self, db: &Connection, number: usize) {
@@ -226,7 +242,7 @@ impl Table {
         }
         for (i, beside) in self.beside.iter().enumerate() {
             let name = quoted(&format!("{} {number} {i}", self.name));
-            let sql = beside.replace("@n", &name).replace("@t", &table).replace("@c", first);
+            let sql = filled(beside, &name, &table, first);
             db.execute_batch(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         }
     }
