@@ -9,14 +9,14 @@ use super::plumbing::text_of;
 use super::record::{Record, recorded};
 use super::restore::{Chosen, Report, prove};
 use super::{Site, artifact};
-use crate::config::{NoSnapshot, ServerConfig, SourceKind};
+use crate::config::{MariadbConfig, NoSnapshot, PostgresqlConfig, ServerConfig, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::RunKind;
 use crate::model::{ArtifactFacts, FileName, Quiet, Run, Stage};
 use crate::pack::Unpacker;
-use crate::source::mariadb::{self, Loaded, Mariadb};
+use crate::source::mariadb::{self, Mariadb};
 use crate::source::postgresql::Postgresql;
-use crate::source::server::{Server, name_problem};
+use crate::source::server::{Loaded, Server, name_problem, uncancelled};
 use crate::source::{Served, Source, content};
 
 /// What the kind of a source is called that no server keeps.
@@ -24,28 +24,36 @@ pub(super) const SQLITE: &str = "sqlite";
 
 /// The database that a source's configuration names; `None` when no server keeps it.
 pub(super) fn of_config(kind: &SourceKind) -> Option<Served> {
-    let server = |config: &ServerConfig| Server {
+    match kind {
+        SourceKind::Sqlite(_) | SourceKind::Files(_) => None,
+        SourceKind::Mariadb(config) => Some(Served::Mariadb(mariadb(config))),
+        SourceKind::Postgresql(config) => Some(Served::Postgresql(postgresql(config))),
+    }
+}
+
+pub(super) fn mariadb(config: &MariadbConfig) -> Mariadb {
+    Mariadb {
+        server: server(&config.server),
+        database: config.server.database.clone(),
+        no_snapshot: match config.no_snapshot {
+            NoSnapshot::Lock => mariadb::NoSnapshot::Lock,
+            NoSnapshot::Refuse => mariadb::NoSnapshot::Refuse,
+        },
+    }
+}
+
+pub(super) fn postgresql(config: &PostgresqlConfig) -> Postgresql {
+    Postgresql { server: server(&config.server), database: config.server.database.clone() }
+}
+
+fn server(config: &ServerConfig) -> Server {
+    Server {
         user: config.user.clone(),
         socket: config.socket.clone(),
         host: config.host.clone(),
         port: config.port,
         password_file: config.password_file.clone(),
         programs: config.programs.clone(),
-    };
-    match kind {
-        SourceKind::Sqlite(_) | SourceKind::Files(_) => None,
-        SourceKind::Mariadb(config) => Some(Served::Mariadb(Mariadb {
-            server: server(&config.server),
-            database: config.server.database.clone(),
-            no_snapshot: match config.no_snapshot {
-                NoSnapshot::Lock => mariadb::NoSnapshot::Lock,
-                NoSnapshot::Refuse => mariadb::NoSnapshot::Refuse,
-            },
-        })),
-        SourceKind::Postgresql(config) => Some(Served::Postgresql(Postgresql {
-            server: server(&config.server),
-            database: config.server.database.clone(),
-        })),
     }
 }
 
@@ -189,16 +197,14 @@ pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, site: Optio
         .help("drill where the configuration names the server"));
     };
     let scratch = served.named(&format!("tillstick_drill_{}", std::process::id()));
-    let cancel = crate::model::Cancel::default();
-    let uncancelled = Run { monitor: &Quiet, cancel: &cancel };
     // A drill that was killed may have left one of the same number.
-    let _ = scratch.drop_database(&uncancelled);
+    let _ = scratch.drop_database(&uncancelled());
     run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
     let text = Unpacker::new(Checked::new(reader, facts));
     scratch.load(text, Some(&facts.facts), run).context(|| format!("`{}` cannot be restored", facts.name))?;
     run.end(Stage::Load);
     let compared = compare(&scratch, facts, run);
-    let dropped = scratch.drop_database(&uncancelled);
+    let dropped = scratch.drop_database(&uncancelled());
     compared.and(dropped)
 }
 

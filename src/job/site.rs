@@ -62,10 +62,8 @@ impl Site {
                 locked_pass: sqlite.locked_pass,
             }),
             SourceKind::Files(files) => Box::new(self.files(files)),
-            SourceKind::Mariadb(_) | SourceKind::Postgresql(_) => match served::of_config(&source.kind) {
-                Some(served) => Box::new(served),
-                None => unreachable!("a server keeps these"),
-            },
+            SourceKind::Mariadb(config) => Box::new(served::mariadb(config)),
+            SourceKind::Postgresql(config) => Box::new(served::postgresql(config)),
         })
     }
 

@@ -3,9 +3,9 @@
 use std::io::Read;
 
 use super::Source;
-use super::mariadb::{CONTENT, Loaded, Mariadb, NoSnapshot, Swapped};
+use super::mariadb::{Mariadb, NoSnapshot};
 use super::postgresql::Postgresql;
-use super::server::{Engine, parse};
+use super::server::{CONTENT, Engine, Loaded, Swapped, parse};
 use crate::error::Result;
 use crate::model::{Run, Sink, SourceFacts};
 

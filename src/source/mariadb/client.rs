@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use super::Mariadb;
 use crate::error::{Error, Kind, Result};
 use crate::host::piped::{Program, Secret};
+use crate::source::server::one_line;
 
 /// mariadb-dump, or what MySQL calls it. `lock` is for tables whose engine knows no snapshot.
 pub(super) fn dump_program(source: &Mariadb, lock: bool) -> Result<Program> {
@@ -86,17 +87,6 @@ fn program(source: &Mariadb, names: &[&str]) -> Result<Program> {
     // Must come first. Nothing else is read: an option of somebody's own file could change what a dump holds.
     let args = vec![format!("--defaults-file={}", secret.path()).into()];
     Ok(Program { path, args, env: Vec::new(), secret: Some(secret) })
-}
-
-/// A program's complaint in one line, without its name.
-pub(in crate::source) fn one_line(complaints: &str) -> String {
-    let lines = complaints.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "--------------");
-    let mut line = lines.take(4).collect::<Vec<_>>().join("; ");
-    if line.len() > 500 {
-        let end = (0..=500).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
-        line.truncate(end);
-    }
-    line
 }
 
 /// The server's number of an error: `ERROR 1045 (28000)` of the client, `Got error: 1045:` and `(1412)` of the dump program.

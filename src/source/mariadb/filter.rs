@@ -6,6 +6,7 @@
 
 use super::text::is_sandbox;
 use crate::error::{Error, Kind, Result};
+use crate::source::server::feed::{self, refused};
 
 /// How many tokens of a statement are looked at.
 const TOKENS: usize = 40;
@@ -42,13 +43,8 @@ pub(super) struct Filter {
     text: Vec<u8>,
 }
 
-impl Filter {
-    pub(super) fn new() -> Self {
-        Self { state: State::Code, delimiter: ";", tokens: Vec::new(), begun: false, text: Vec::new() }
-    }
-
-    /// Whether the line goes on to the server; an error when it must not.
-    pub(super) fn line(&mut self, line: &[u8]) -> Result<bool> {
+impl feed::Filter for Filter {
+    fn line(&mut self, line: &[u8]) -> Result<bool> {
         if self.state == State::Code && !self.begun {
             if is_sandbox(line.trim_ascii()) {
                 return Ok(false);
@@ -64,12 +60,17 @@ impl Filter {
         Ok(true)
     }
 
-    /// The text is over: what is left without a delimiter would be executed as well.
-    pub(super) fn finish(mut self) -> Result<()> {
+    fn finish(&mut self) -> Result<()> {
         if self.state != State::Code {
             return Err(Error::new(Kind::Damaged, "the dump ends in the middle of a text or comment"));
         }
         self.end()
+    }
+}
+
+impl Filter {
+    pub(super) fn new() -> Self {
+        Self { state: State::Code, delimiter: ";", tokens: Vec::new(), begun: false, text: Vec::new() }
     }
 
     fn end(&mut self) -> Result<()> {
@@ -177,11 +178,6 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'@') || byte >= 0x80
 }
 
-fn refused(what: &str) -> Error {
-    Error::new(Kind::Refused, format!("the dump holds {what}, for which a dump of one database has no reason"))
-        .help("it may be hostile; if you trust it, load it with the server's own client")
-}
-
 /// Judges a statement by its first tokens.
 fn judge(tokens: &[Token]) -> Result<()> {
     let word = |at: usize| match tokens.get(at) {
@@ -261,15 +257,7 @@ mod tests {
     use super::*;
 
     fn through(dump: &str) -> Result<String> {
-        let mut filter = Filter::new();
-        let mut out = String::new();
-        for line in dump.split_inclusive('\n') {
-            if filter.line(line.as_bytes())? {
-                out.push_str(line);
-            }
-        }
-        filter.finish()?;
-        Ok(out)
+        feed::through(Filter::new(), dump)
     }
 
     #[test]

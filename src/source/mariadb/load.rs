@@ -1,15 +1,15 @@
 //! The way back: a dump becomes a new database. What is there already is never touched.
 
-use std::io::{BufReader, Read};
+use std::io::Read;
 
 use super::client;
 use super::filter::Filter;
-use super::{Loaded, Mariadb, literal, quoted};
+use super::{Mariadb, literal, quoted};
 use crate::error::{Error, Kind, Result};
 use crate::host::piped::Piped;
 use crate::model::{Run, SourceFacts};
-use crate::source::server::lines::read_line;
-use crate::source::server::whole::Whole;
+use crate::source::server::feed::feed;
+use crate::source::server::{Loaded, uncancelled};
 
 /// Definers that are named in a warning.
 const NAMED: usize = 5;
@@ -22,7 +22,7 @@ impl Mariadb {
         let loaded = self.fill(text, run).and_then(|()| self.look_at_it(run));
         if loaded.is_err() && made {
             // The first error counts.
-            let _ = self.drop_database(&crate::source::server::uncancelled());
+            let _ = self.drop_database(&uncancelled());
         }
         loaded
     }
@@ -65,30 +65,9 @@ impl Mariadb {
         let mut program = client::client_program(self, &["--batch"])?;
         program.args.push(self.database.clone().into());
         let mut client = Piped::begin(program, false)?;
-        let (mut filter, mut whole) = (Filter::new(), Whole::default());
-        let mut text = BufReader::with_capacity(256 << 10, text);
-        let (mut line, mut ready) = (Vec::new(), Vec::with_capacity(128 << 10));
         // The client may not know what the dump does about these; a row that names a later one must not fail.
-        ready.extend_from_slice(b"SET FOREIGN_KEY_CHECKS=0, UNIQUE_CHECKS=0;\n");
-        let (mut seen, mut listens) = (0, true);
-        while listens && read_line(&mut text, &mut line)? {
-            seen += line.len() as u64;
-            whole.see(&line);
-            if filter.line(&line)? {
-                ready.extend_from_slice(&line);
-            }
-            if ready.len() >= 64 << 10 {
-                listens = client.write(&ready, run)?;
-                ready.clear();
-                run.progress(seen)?;
-            }
-        }
-        if listens {
-            // Before the client hears the end: it would execute what is left.
-            whole.judge()?;
-            filter.finish()?;
-            client.write(&ready, run)?;
-        }
+        let first = b"SET FOREIGN_KEY_CHECKS=0, UNIQUE_CHECKS=0;\n".to_vec();
+        let listens = feed(&mut client, first, text, Filter::new(), run)?;
         let ended = client.finish(run)?;
         if !ended.status.success() || !listens {
             return Err(client::explain(&ended.complaints, self));

@@ -11,13 +11,9 @@ mod look;
 mod place;
 mod text;
 
-pub(super) use client::one_line;
-pub use place::Swapped;
-pub(super) use text::Written;
-
 use super::Source;
 use super::server::lines::Lines;
-use super::server::{Server, ask};
+use super::server::{CONTENT, Server, ask, one_line};
 use crate::error::{Error, Kind, Result};
 use crate::host::piped::Piped;
 use crate::model::{Cancel, Quiet, Run, Sink, SourceFacts, Stage};
@@ -42,18 +38,6 @@ pub struct Mariadb {
     /// What happens to tables whose engine knows no snapshot.
     pub no_snapshot: NoSnapshot,
 }
-
-/// What a restored database came to.
-#[derive(Debug)]
-pub struct Loaded {
-    /// Rows of all tables.
-    pub rows: u64,
-    /// What a person should know.
-    pub warnings: Vec<String>,
-}
-
-/// The property under which the hash of all rows stands.
-pub const CONTENT: &str = "content";
 
 impl Source for Mariadb {
     /// By the server's own statistics.

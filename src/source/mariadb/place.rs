@@ -8,14 +8,7 @@ use super::{Mariadb, literal, quoted};
 use crate::error::{Error, Kind, Result};
 use crate::host::piped::Piped;
 use crate::model::Run;
-use crate::source::server::ask;
-
-/// What a swap came to.
-#[derive(Debug)]
-pub struct Swapped {
-    /// What the old database is called now; `None` when there was none.
-    pub before: Option<String>,
-}
+use crate::source::server::{Swapped, ask};
 
 /// What a database consists of.
 #[derive(Debug, Default)]

@@ -6,18 +6,15 @@
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::model::{Run, Sink, TableRows};
-use crate::source::sqlite::END_MARK;
+use crate::source::server::written::{TABLE_CUT, Written};
 
 /// One row in so many ends its INSERT.
 const ROWS_PER_STATEMENT: u64 = 64;
 
 /// An INSERT that has grown to this many bytes ends with the next row: a server takes 16 MB at most, unless told.
 const STATEMENT_MAX: usize = 256 << 10;
-
-/// A chunk of at least so many bytes ends where a table begins.
-const TABLE_CUT: usize = 32 << 10;
 
 const HEAD: &[u8] = b"\
 -- tillstick: SQL dump of a MariaDB or MySQL database. To load it into a new, empty database:
@@ -41,13 +38,6 @@ pub(super) struct Text<'s> {
     completed: bool,
     tables: Vec<TableRows>,
     content: Xxh3,
-}
-
-/// What was written.
-pub(in crate::source) struct Written {
-    pub(in crate::source) tables: Vec<TableRows>,
-    /// A hash of all rows, whatever the tables look like.
-    pub(in crate::source) content: String,
 }
 
 impl<'s> Text<'s> {
@@ -151,14 +141,7 @@ impl<'s> Text<'s> {
     /// Ends the text; fails when the program's last line was not the one that says that it is complete.
     pub(super) fn finish(mut self) -> Result<Written> {
         self.close();
-        if !self.completed {
-            return Err(Error::new(Kind::Io, "the dump ends early: it does not say that it is complete"));
-        }
-        let text = self.sink.text();
-        text.extend_from_slice(END_MARK.as_bytes());
-        text.push(b'\n');
-        self.sink.cut()?;
-        Ok(Written { tables: self.tables, content: format!("{:032x}", self.content.digest128()) })
+        Written::end(self.sink, self.completed, self.tables, &self.content)
     }
 }
 
@@ -219,6 +202,7 @@ fn table_of(line: &[u8], ending: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::model::{Cancel, Quiet};
+    use crate::source::sqlite::END_MARK;
 
     /// A sink that ends no chunk.
     #[derive(Default)]

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::entropy;
 use crate::host::piped::{Program, Secret};
 use crate::model::Run;
-pub(super) use crate::source::mariadb::one_line;
+use crate::source::server::one_line;
 use crate::source::server::{ask, newest_folder};
 
 /// Where Debian keeps the programs of each version; its /usr/bin holds scripts that choose by rules of their own.

@@ -4,6 +4,7 @@
 //! start programs: only the pair that dumps put around themselves is known, and it is left out.
 
 use crate::error::{Error, Kind, Result};
+use crate::source::server::feed::{self, refused};
 
 /// How many tokens of a statement are looked at.
 const TOKENS: usize = 60;
@@ -47,13 +48,8 @@ pub(super) struct Filter {
     escaped: bool,
 }
 
-impl Filter {
-    pub(super) fn new() -> Self {
-        Self { state: State::Code, tokens: Vec::new(), begun: false, depth: 0, parens: 0, escaped: false }
-    }
-
-    /// Whether the line goes on to psql; an error when it must not.
-    pub(super) fn line(&mut self, line: &[u8]) -> Result<bool> {
+impl feed::Filter for Filter {
+    fn line(&mut self, line: &[u8]) -> Result<bool> {
         if self.state == State::Rows {
             if matches!(line.trim_ascii_end(), b"\\.") {
                 self.state = State::Code;
@@ -77,8 +73,7 @@ impl Filter {
         Ok(true)
     }
 
-    /// The text is over: what is left would be executed as well.
-    pub(super) fn finish(mut self) -> Result<()> {
+    fn finish(&mut self) -> Result<()> {
         if self.state != State::Code {
             return Err(Error::new(
                 Kind::Damaged,
@@ -86,6 +81,12 @@ impl Filter {
             ));
         }
         self.end().map(drop)
+    }
+}
+
+impl Filter {
+    pub(super) fn new() -> Self {
+        Self { state: State::Code, tokens: Vec::new(), begun: false, depth: 0, parens: 0, escaped: false }
     }
 
     fn step(&mut self, rest: &[u8], at: usize, line: &[u8]) -> Result<usize> {
@@ -238,11 +239,6 @@ fn dollar_tag(rest: &[u8]) -> Option<&[u8]> {
     (rest[end] == b'$' && !rest[1].is_ascii_digit()).then_some(&rest[..=end])
 }
 
-fn refused(what: &str) -> Error {
-    Error::new(Kind::Refused, format!("the dump holds {what}, for which a dump of one database has no reason"))
-        .help("it may be hostile; if you trust it, load it with the server's own client")
-}
-
 /// Judges a statement by its first tokens; whether rows follow it.
 fn judge(tokens: &[String]) -> Result<bool> {
     let word = |at: usize| tokens.get(at).map_or("", String::as_str);
@@ -285,15 +281,7 @@ mod tests {
     use super::*;
 
     fn through(dump: &str) -> Result<String> {
-        let mut filter = Filter::new();
-        let mut out = String::new();
-        for line in dump.split_inclusive('\n') {
-            if filter.line(line.as_bytes())? {
-                out.push_str(line);
-            }
-        }
-        filter.finish()?;
-        Ok(out)
+        feed::through(Filter::new(), dump)
     }
 
     #[test]

@@ -1,16 +1,15 @@
 //! The way back: a dump becomes a new database, in one transaction, and may then change places with the old one.
 
-use std::io::{BufReader, Read};
+use std::io::Read;
 
 use super::client::MAINTENANCE;
 use super::filter::Filter;
-use super::{Loaded, Postgresql, Swapped, client, literal, quoted};
+use super::{Postgresql, client, literal, quoted};
 use crate::error::{Error, Kind, Result};
 use crate::host::piped::Piped;
 use crate::model::{Run, SourceFacts};
-use crate::source::server::lines::read_line;
-use crate::source::server::whole::Whole;
-use crate::source::server::{ask, uncancelled};
+use crate::source::server::feed::feed;
+use crate::source::server::{Loaded, Swapped, ask, uncancelled};
 
 impl Postgresql {
     /// Loads a dump into this database, which must not be there. What the dump's manifest says, if there is one, gives the
@@ -84,30 +83,9 @@ impl Postgresql {
 
     fn fill(&self, text: impl Read, run: &Run) -> Result<()> {
         let mut psql = Piped::begin(client::client_program(self, &self.database, &[])?, false)?;
-        let (mut filter, mut whole) = (Filter::new(), Whole::default());
-        let mut text = BufReader::with_capacity(256 << 10, text);
-        let (mut line, mut ready) = (Vec::new(), Vec::with_capacity(128 << 10));
         // Should psql ever read the text otherwise than the filter does.
-        ready.extend_from_slice(&client::restriction(self, run)?);
-        let (mut seen, mut listens) = (0, true);
-        while listens && read_line(&mut text, &mut line)? {
-            seen += line.len() as u64;
-            whole.see(&line);
-            if filter.line(&line)? {
-                ready.extend_from_slice(&line);
-            }
-            if ready.len() >= 64 << 10 {
-                listens = psql.write(&ready, run)?;
-                ready.clear();
-                run.progress(seen)?;
-            }
-        }
-        if listens {
-            // Before psql hears the end: it would commit.
-            whole.judge()?;
-            filter.finish()?;
-            psql.write(&ready, run)?;
-        }
+        let first = client::restriction(self, run)?;
+        let listens = feed(&mut psql, first, text, Filter::new(), run)?;
         let ended = psql.finish(run)?;
         if !ended.status.success() || !listens {
             return Err(client::explain(&ended.complaints, self));

@@ -9,10 +9,8 @@ mod load;
 mod text;
 
 use super::Source;
-use super::mariadb::CONTENT;
-pub use super::mariadb::{Loaded, Swapped};
 use super::server::lines::Lines;
-use super::server::{Server, ask};
+use super::server::{CONTENT, Server, ask, one_line};
 use crate::error::{Error, Kind, Result};
 use crate::host::piped::Piped;
 use crate::model::{Cancel, Quiet, Run, Sink, SourceFacts, Stage};
@@ -57,7 +55,7 @@ impl Source for Postgresql {
         run.end(Stage::Dump);
         let mut warnings = Vec::new();
         if !ended.complaints.is_empty() {
-            warnings.push(format!("pg_dump says: {}", client::one_line(&ended.complaints)));
+            warnings.push(format!("pg_dump says: {}", one_line(&ended.complaints)));
         }
         let mut facts = SourceFacts {
             kind: "postgresql".into(),

@@ -5,13 +5,9 @@
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::model::{Run, Sink, TableRows};
-use crate::source::mariadb::Written;
-use crate::source::sqlite::END_MARK;
-
-/// A chunk of at least so many bytes ends where a table begins.
-const TABLE_CUT: usize = 32 << 10;
+use crate::source::server::written::{TABLE_CUT, Written};
 
 const HEAD: &[u8] = b"\
 -- tillstick: SQL dump of a PostgreSQL database. To load it into a new database:
@@ -81,14 +77,7 @@ impl<'s> Text<'s> {
 
     /// Ends the text; fails when the program did not say that it is complete.
     pub(super) fn finish(self) -> Result<Written> {
-        if !self.completed || self.in_rows {
-            return Err(Error::new(Kind::Io, "the dump ends early: it does not say that it is complete"));
-        }
-        let text = self.sink.text();
-        text.extend_from_slice(END_MARK.as_bytes());
-        text.push(b'\n');
-        self.sink.cut()?;
-        Ok(Written { tables: self.tables, content: format!("{:032x}", self.content.digest128()) })
+        Written::end(self.sink, self.completed && !self.in_rows, self.tables, &self.content)
     }
 }
 

@@ -1,10 +1,13 @@
 //! What MariaDB and PostgreSQL have in common: where a server is, who we are there, and its own programs.
 //!
-//! [`url`] reads what stands on a command line.
+//! [`url`] reads what stands on a command line; [`lines`] a program's output; [`written`] ends the text of a dump. [`feed`] takes a
+//! dump back, and [`whole`] tells whether all of it came.
 
+pub(super) mod feed;
 pub(super) mod lines;
 mod url;
-pub(super) mod whole;
+mod whole;
+pub(super) mod written;
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -93,6 +96,25 @@ impl Server {
     }
 }
 
+/// What a restored database came to.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Rows of all tables.
+    pub rows: u64,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// What a swap came to.
+#[derive(Debug)]
+pub struct Swapped {
+    /// What the old database is called now; `None` when there was none.
+    pub before: Option<String>,
+}
+
+/// The property under which the hash of all rows stands.
+pub const CONTENT: &str = "content";
+
 /// Runs a program of ours to its end: its answer to `input`.
 pub(super) fn ask(program: Program, input: &[u8], run: &Run) -> Result<(Vec<u8>, Ended)> {
     let mut piped = Piped::begin(program, true)?;
@@ -112,7 +134,7 @@ pub(super) fn ask(program: Program, input: &[u8], run: &Run) -> Result<(Vec<u8>,
 }
 
 /// A run that nobody can stop: for taking back what one did that was stopped.
-pub(super) fn uncancelled() -> Run<'static> {
+pub fn uncancelled() -> Run<'static> {
     static NOBODY: LazyLock<Cancel> = LazyLock::new(Cancel::default);
     Run { monitor: &Quiet, cancel: &NOBODY }
 }
@@ -123,4 +145,15 @@ pub(super) fn newest_folder(parent: &Path) -> Option<PathBuf> {
     let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
     let newest = versions.map(|entry| entry.path()).filter_map(|path| Some((number(&path)?, path))).max()?;
     Some(newest.1.join("bin"))
+}
+
+/// A program's complaint in one line, without its name.
+pub(super) fn one_line(complaints: &str) -> String {
+    let lines = complaints.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "--------------");
+    let mut line = lines.take(4).collect::<Vec<_>>().join("; ");
+    if line.len() > 500 {
+        let end = (0..=500).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+        line.truncate(end);
+    }
+    line
 }
