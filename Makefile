@@ -34,7 +34,7 @@ fuzz: setup ## libFuzzer on each target (FUZZ="probe load" chooses), for FUZZ_SE
 lint: ## formatting and clippy; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck -x -P SCRIPTDIR tests/*.sh tests/*/*.sh examples/*.sh fuzz/*.sh packaging/*.sh packaging/cross/*.sh buildroot/board/*/*.sh .ci/run
+	shellcheck -x -P SCRIPTDIR tests/*.sh tests/*/*.sh examples/*.sh fuzz/*.sh packaging/*.sh packaging/*/*.sh buildroot/board/*/*.sh .ci/run
 
 test-all: test lint demo test-proofs test-servers test-box ## all of it
 
@@ -65,7 +65,7 @@ bench-box: setup ## figures of the whole box in the emulated machine; takes abou
 
 bench: setup ## speed and memory side by side with what one would use instead; takes about ten minutes
 	$(CARGO) build --release --locked --bin tillstick --example till
-	@dpkg-query -W restic >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends restic; }
+	@packaging/install.sh restic
 	@python3 benches/dump.py --big 15000000
 
 bench-servers: ## dumps and restores of MariaDB and PostgreSQL next to their own pipes
@@ -90,7 +90,7 @@ completions: build ## bash, zsh and fish completions, into target/completions/
 	$(BUILD)/release/tillstick completions fish > $(BUILD)/completions/tillstick.fish
 
 card: ## the cards with the light's patterns, docs/card.*.svg and .pdf, from the same data that the box plays
-	@for p in librsvg2-bin fonts-dejavu-core; do dpkg-query -W $$p >/dev/null 2>&1 || apt-get install -y -qq --no-install-recommends $$p; done
+	@packaging/install.sh librsvg2-bin fonts-dejavu-core
 	$(CARGO) build --profile quick --locked --bin tillstick
 	@set -e; for l in de en es; do \
 	  $(BUILD)/quick/tillstick card --lang $$l -o docs/card.$$l.svg; \

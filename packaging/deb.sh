@@ -15,11 +15,7 @@ out=$(cd "$4" && pwd)
 # shellcheck source=cross/names.sh
 . "$here/cross/names.sh" "$target"
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-dpkg-query -W debhelper dpkg-dev >/dev/null 2>&1 || {
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends debhelper dpkg-dev >/dev/null
-}
+"$here/install.sh" debhelper dpkg-dev
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml" | head -1)
 scratch=$(mktemp -d)

@@ -10,13 +10,7 @@ cache=$(cd "$2" && pwd)
 # shellcheck source=names.sh
 . "$here/names.sh" "$target"
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-
-packages=("gcc-$gnu" "libc6-dev-$arch-cross" qemu-user-static pkg-config)
-dpkg-query -W "${packages[@]}" >/dev/null 2>&1 || {
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${packages[@]}" >&2
-}
+"$here/../install.sh" "gcc-$gnu" "libc6-dev-$arch-cross" qemu-user-static pkg-config >&2
 
 sysroot=$cache/sysroot/$arch
 if [ ! -e "$sysroot/unpacked" ]; then

@@ -21,13 +21,6 @@ export PATH=$PATH:/usr/sbin:/sbin
 modules=(virtio_pci virtio_blk ext4 xhci_pci usb_storage uas sd_mod vfat nls_ascii nls_cp437 nls_utf8 leds_gpio ledtrig_timer evdev)
 early=(virtio_pci virtio_blk ext4)
 
-install_tools() {
-  local tools=(mmdebstrap qemu-user-static qemu-system-arm u-boot-qemu device-tree-compiler dosfstools mtools e2fsprogs fdisk kmod cpio sqlite3)
-  dpkg-query -W "${tools[@]}" >/dev/null 2>&1 && return
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${tools[@]}" >/dev/null
-}
-
 # Lets the kernel start ARM programs, and puts things back at the end.
 with_arm() {
   local binfmt=/proc/sys/fs/binfmt_misc
@@ -173,7 +166,7 @@ END
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-install_tools
+"$here/../install.sh" mmdebstrap qemu-user-static qemu-system-arm u-boot-qemu device-tree-compiler dosfstools mtools e2fsprogs fdisk kmod cpio sqlite3
 with_arm
 download
 make_root

@@ -17,18 +17,6 @@ modules=(xhci-pci usb-storage uas sd_mod sr_mod sg vfat exfat ext4 nls_cp437 nls
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-install_tools() {
-  local missing=() package
-  for package in "${tools[@]}"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -eq 0 ] && return
-  echo "installing: ${missing[*]}"
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends \
-    "${missing[@]}" >/dev/null
-}
-
 # Unpacks the newest kernel and udev of this Debian once; what is in the cache stays until somebody removes it.
 unpack() {
   [ -e "$cache/unpacked" ] && return
@@ -86,6 +74,6 @@ pack() {
   if cmp -s "$cache/initramfs.new" "$cache/initramfs"; then rm "$cache/initramfs.new"; else mv "$cache/initramfs.new" "$cache/initramfs"; fi
 }
 
-install_tools
+"$here/../../packaging/install.sh" "${tools[@]}"
 unpack
 pack

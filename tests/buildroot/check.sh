@@ -9,12 +9,7 @@ mkdir -p "$1"
 work=$(cd "$1" && pwd)
 export PATH=/usr/bin:$PATH
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-packages=(python3-magic flake8 shellcheck file cpio unzip rsync bc patch wget graphviz)
-dpkg-query -W "${packages[@]}" >/dev/null 2>&1 || {
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-}
+"$top/packaging/install.sh" python3-magic flake8 shellcheck file cpio unzip rsync bc patch wget graphviz
 
 # The tree as a release ships it: with the tarball, and the tarball's hash.
 tree=$work/tree

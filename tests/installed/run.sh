@@ -11,8 +11,6 @@ work=$cache/installed
 tree=$work/tree
 export PATH=$PATH:/usr/sbin:/sbin
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-
 # The service manager of this Debian, unpacked and not installed.
 unpack() {
   [ -e "$cache/systemd/unpacked" ] && return

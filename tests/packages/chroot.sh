@@ -7,10 +7,7 @@ mkdir -p "$2"
 cache=$(cd "$2" && pwd)
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-dpkg-query -W mmdebstrap >/dev/null 2>&1 || {
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends mmdebstrap >/dev/null
-}
+"$(dirname "$0")/../../packaging/install.sh" mmdebstrap
 base=$cache/chroot-amd64.tar
 if [ ! -e "$base" ]; then
   as_root mmdebstrap --quiet --variant=minbase --architectures=amd64 --include=systemd,libudev1 bookworm "${base%.tar}.part.tar"

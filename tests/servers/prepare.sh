@@ -3,6 +3,7 @@
 # service: of the packages only the libraries that the programs need are installed, where they are missing.
 # Usage: prepare.sh CACHE
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cache=$(cd "$1" && pwd)
 
@@ -10,18 +11,6 @@ servers=(mariadb-server-core mariadb-client-core mariadb-client postgresql-15 po
 libraries=(libpq5 libaio1 libnuma1 liburing2 libmariadb3 libedit2 libncurses6 libllvm14 libldap-2.5-0 libxslt1.1 libicu72 libgssapi-krb5-2)
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-
-install_libraries() {
-  local missing=() package
-  for package in "${libraries[@]}"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -eq 0 ] && return
-  echo "installing: ${missing[*]}"
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends \
-    "${missing[@]}" >/dev/null
-}
 
 unpack() {
   [ -e "$cache/unpacked" ] && return
@@ -47,7 +36,7 @@ system_tables() {
   done
 }
 
-install_libraries
+"$here/../../packaging/install.sh" "${libraries[@]}"
 unpack
 if [ ! -e "$cache/system-tables.sql" ]; then
   system_tables > "$cache/system-tables.new"
