@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -13,6 +13,10 @@ use fsck::HARMLESS;
 
 #[path = "../fsck/mod.rs"]
 mod fsck;
+#[path = "../ran/mod.rs"]
+mod ran;
+
+pub(crate) use ran::Ran;
 
 pub(crate) const MIB: u64 = 1 << 20;
 /// Enough for 65,525 clusters of 512 bytes and their tables, which FAT32 must have, and for a few backups.
@@ -36,53 +40,6 @@ impl Template {
 /// A folder in memory where there is one: what is measured here is not the disk.
 pub(crate) fn scratch() -> TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
-}
-
-/// What a run left behind on its terminal.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-}
-
-impl Ran {
-    /// It ended with this exit code.
-    #[track_caller]
-    pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.out, self.err);
-        self
-    }
-
-    /// Its complaint has all these words.
-    #[track_caller]
-    pub(crate) fn says(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.err.contains(word), "{word:?} is not in: {}", self.err);
-        }
-        self
-    }
-
-    /// What it was asked for has all these words.
-    #[track_caller]
-    pub(crate) fn prints(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.out.contains(word), "{word:?} is not in: {}", self.out);
-        }
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
-    }
 }
 
 /// The binary, with the tools of the system in reach, no terminal and the language of the tests.

@@ -7,10 +7,15 @@ use std::net::{Shutdown, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
+
+#[path = "../ran/mod.rs"]
+mod ran;
+
+pub(crate) use ran::Ran;
 
 /// What `prepare.sh` has unpacked.
 static CACHE: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -95,38 +100,6 @@ pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// What a program left behind.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-}
-
-impl Ran {
-    #[track_caller]
-    pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.out, self.err);
-        self
-    }
-
-    /// Its complaint has all these words.
-    #[track_caller]
-    pub(crate) fn says(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.err.contains(word), "{word:?} is not in: {}", self.err);
-        }
-        self
-    }
-}
-
 /// Runs a program with `input` to its end.
 pub(crate) fn feed(command: &mut Command, input: &[u8]) -> Ran {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -135,7 +108,7 @@ pub(crate) fn feed(command: &mut Command, input: &[u8]) -> Ran {
     let writer = std::thread::spawn(move || {
         let _ = stdin.write_all(&input);
     });
-    let ran = child.wait_with_output().unwrap().into();
+    let ran = Ran::lossy(&child.wait_with_output().unwrap());
     writer.join().unwrap();
     ran
 }
@@ -150,6 +123,23 @@ pub(crate) fn gunzip(path: &Path) -> Vec<u8> {
     let output = Command::new("gunzip").arg("-c").arg(path).output().unwrap();
     assert!(output.status.success());
     output.stdout
+}
+
+/// Dumps the database `every`, loads it as `every_back`, and dumps that: nothing is lost, and the text tells of the database alone.
+/// Gives the text, which is packed in `1.sql.gz` of `dir`.
+#[track_caller]
+pub(crate) fn comes_back(dir: &Path, url: impl Fn(&str) -> String, content: impl Fn(&str) -> String) -> Vec<u8> {
+    let dump = |database: &str, name: &str| {
+        let path = dir.join(name);
+        tillstick([OsStr::new("dump"), url(database).as_ref(), OsStr::new("-o"), path.as_os_str()]).exits(0);
+        gunzip(&path)
+    };
+    let text = dump("every", "1.sql.gz");
+    assert_eq!(text, dump("every", "2.sql.gz"), "unchanged is the same text");
+    tillstick([OsStr::new("load"), dir.join("1.sql.gz").as_os_str(), url("every_back").as_ref()]).exits(0);
+    assert_eq!(content("every_back"), content("every"));
+    assert_eq!(String::from_utf8_lossy(&dump("every_back", "3.sql.gz")), String::from_utf8_lossy(&text));
+    text
 }
 
 /// A configured box with one source, `shop`.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::kit::{POSTGRESQL, Postgresql, Shop, cut_after, feed, gunzip, tillstick};
+use crate::kit::{POSTGRESQL, Postgresql, Shop, comes_back, cut_after, feed, gunzip, tillstick};
 
 const SCHEMA: &str = r#"
 CREATE EXTENSION IF NOT EXISTS pgcrypto;
@@ -64,15 +64,7 @@ fn every_kind_of_object_comes_back_and_the_text_tells_of_the_database_alone() {
     make(server, "every");
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).display().to_string();
-    let dump = |database: &str, name: &str| tillstick(["dump", &server.url(database), "-o", &path(name)]).exits(0);
-    dump("every", "1.sql.gz");
-    dump("every", "2.sql.gz");
-    let text = gunzip(Path::new(&path("1.sql.gz")));
-    assert_eq!(text, gunzip(Path::new(&path("2.sql.gz"))), "unchanged is the same text");
-    tillstick(["load", &path("1.sql.gz"), &server.url("every_back")]).exits(0);
-    assert_eq!(content(server, "every_back"), content(server, "every"));
-    dump("every_back", "3.sql.gz");
-    assert_eq!(String::from_utf8_lossy(&gunzip(Path::new(&path("3.sql.gz")))), String::from_utf8_lossy(&text));
+    let text = comes_back(dir.path(), |database| server.url(database), |database| content(server, database));
 
     // An auditor's own psql needs nothing of ours.
     server.sql("postgres", "CREATE DATABASE every_plain");
