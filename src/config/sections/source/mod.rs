@@ -17,7 +17,7 @@ use crate::config::show::{Out, quoted};
 use crate::config::take::Section;
 use crate::model::{ArtifactName, FileName};
 
-/// The words for the types: those of this version, and those to come.
+/// The words for the types.
 const TYPES: [(&str, Option<Type>); 4] = [
     ("sqlite", Some(Type::Sqlite)),
     ("mariadb", Some(Type::Mariadb)),
