@@ -64,6 +64,8 @@ impl Payload {
         let this = std::env::current_exe().unwrap();
         tool("strip", &["-o", tree.join("bin/inside").to_str().unwrap(), this.to_str().unwrap()]);
         fs::write(tree.join("etc/tillstick/tillstick.toml"), CONFIG).unwrap();
+        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("udev-rules/70-tillstick.rules");
+        fs::copy(rules, tree.join("srv/70-tillstick.rules")).unwrap();
         make(&tree.join("srv/till/kasse.db"), Till { lines: 300, wal: true }).unwrap();
         make(&tree.join("srv/till/large.db"), Till { lines: 20_000, wal: true }).unwrap();
         tiny_till(&tree.join("srv/till/tiny.db"));
@@ -107,7 +109,7 @@ const CLEAN: &str = "kill -9 $(jobs -p) 2>/dev/null; killall -q -9 tillstick; wa
     rmdir $g/configs/c.1 $g/functions/mass_storage.0 $g/strings/0x409 $g; fi; \
     for at in $(awk '$1 ~ /^.dev.sd/ { print $2 }' /proc/mounts); do umount -l $at; done; \
     losetup -d /dev/loop0 2>/dev/null; while ls /sys/block | grep -q ^sd; do sleep 0.1; done; \
-    rm -rf /tmp/* /var/lib/tillstick /var/backups /srv /etc/tillstick /run/tillstick /media/* /mnt/*; \
+    rm -rf /etc/udev /tmp/* /var/lib/tillstick /var/backups /srv /etc/tillstick /run/tillstick /media/* /mnt/*; \
     for light in /sys/class/leds/*; do echo none > $light/trigger; echo 0 > $light/brightness; done; \
     cp -a /payload/. / && udevadm settle";
 

@@ -36,7 +36,7 @@ impl Accelerator {
     pub fn command_line(self) -> Vec<String> {
         let cpu = match self {
             Self::Kvm => "host",
-            Self::Tcg => "max",
+            Self::Tcg => "max,la57=off",
         };
         let line = format!(
             "-accel {} -cpu {cpu} -machine q35,pcspk-audiodev=speaker -audiodev wav,id=speaker,path=beep.wav -m 512M \
@@ -51,7 +51,7 @@ impl Accelerator {
         let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         words.extend([
             "-append".to_owned(),
-            "console=ttyS0 panic=-1 quiet loglevel=4 mitigations=off nowatchdog".to_owned(),
+            "console=ttyS0 panic=-1 quiet loglevel=4 mitigations=off nowatchdog lsm=landlock audit=0 random.trust_cpu=on".to_owned(),
         ]);
         words
     }

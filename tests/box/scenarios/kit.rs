@@ -13,7 +13,7 @@ use crate::stick::Stick;
 /// Whoever asks takes the one processor from the agent. So it is asked when the light, which costs nothing to look at, has
 /// stopped blinking, and else only so often.
 const STEADY_SECONDS: f64 = 0.7;
-const ASKED_EVERY: Duration = Duration::from_millis(1500);
+const ASKED_EVERY: Duration = Duration::from_millis(2500);
 const LOOKED_EVERY: Duration = Duration::from_millis(50);
 
 /// Where the agent listens.

@@ -14,6 +14,7 @@ mod rules;
 mod slow;
 mod storms;
 pub mod turmoil;
+mod udev;
 mod wrong_sticks;
 
 use crate::runner::Scenario;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<&'static Scenario> {
         buttons::ALL,
         identify::ALL,
         slow::ALL,
+        udev::ALL,
         bad_media::ALL,
         plugging::ALL,
         wrong_sticks::ALL,
