@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use super::{Context, Exit, StickFlag, StoreFlag};
 use crate::error::{Error, Kind, Result};
 use crate::job::check::{self, Finding};
-use crate::job::stores;
+use crate::job::provenance::Trust;
 use crate::job::stores::check::Depth;
+use crate::job::{Site, stores};
 use crate::model::BackupId;
 
 const EXAMPLES: &str = "\
@@ -37,10 +38,14 @@ pub(super) struct Args {
     /// Where scratch databases are made when a stick or store is drilled.
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     scratch: PathBuf,
+    /// Believe backups that no known box has signed.
+    #[arg(long)]
+    trust_unknown: bool,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let run = context.run();
+    let believed = |site: Option<&Site>| Trust::of(site, args.trust_unknown);
     let findings = match (&args.what, args.stick.at()) {
         (Some(what), None) if Path::new(what).is_file() => {
             if args.drill {
@@ -52,13 +57,17 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
         (what, stick) => {
             let id = what.as_deref().map(str::parse::<BackupId>).transpose()?;
             match stick {
-                Some(stick) => check::on_stick(
-                    &stick,
-                    context.site_if_any().as_ref(),
-                    id.as_ref(),
-                    args.drill.then_some(&*args.scratch),
-                    &run,
-                )?,
+                Some(stick) => {
+                    let site = context.site_if_any();
+                    check::on_stick(
+                        &stick,
+                        site.as_ref(),
+                        id.as_ref(),
+                        args.drill.then_some(&*args.scratch),
+                        &believed(site.as_ref())?,
+                        &run,
+                    )?
+                }
                 None => {
                     let site = context.site()?;
                     match args.store.at(&site)? {
@@ -68,9 +77,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
                                 (false, true) => Depth::Read,
                                 (false, false) => Depth::Facts,
                             };
-                            stores::check::check(&site, &at, id.as_ref(), depth, &run)?
+                            stores::check::check(&site, &at, id.as_ref(), depth, &believed(Some(&site))?, &run)?
                         }
-                        None => check::primary(&site, id.as_ref(), args.drill, &run)?,
+                        None => check::primary(&site, id.as_ref(), args.drill, &believed(Some(&site))?, &run)?,
                     }
                 }
             }

@@ -9,6 +9,7 @@ mod copy;
 mod dump;
 mod format;
 mod init;
+mod key;
 mod list;
 mod load;
 mod manual;
@@ -112,6 +113,9 @@ enum Verb {
     /// Set stores up, try them out, or remove all that they have of a customer.
     #[command(subcommand)]
     Store(store::Verb),
+    /// Show and choose by whose signatures backups are believed.
+    #[command(subcommand)]
+    Key(key::Verb),
     /// Draw the card with the light's patterns and the beeps, as SVG.
     Card(card::Args),
     /// Dump a database into a .sql.gz, or a folder into a .tar.gz; needs no configuration.
@@ -253,6 +257,7 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
         Verb::Schedule => schedule::run(context),
         Verb::Stick(verb) => stick::run(context, verb),
         Verb::Store(verb) => store::run(context, &verb),
+        Verb::Key(verb) => key::run(context, &verb),
         Verb::Card(args) => card::run(context, &args),
         Verb::Dump(args) => dump::run(context, &args),
         Verb::Load(args) => load::run(context, &args),

@@ -109,6 +109,10 @@ fn describe(plan: &Plan) -> Vec<String> {
         format!("box          {} ({})", manifest.box_name, manifest.box_id),
         format!("backup       {}, {}", manifest.id, say::age(plan.age_seconds(Timestamp::now()), lang)),
         format!("fingerprint  {}", plan.fingerprint),
+        match &plan.signed_by {
+            Some(key) => format!("signed by    {} (`tillstick key show` said this on that box)", key.fingerprint()),
+            None => "NOT SIGNED   whoever can write to this medium may have made it".to_owned(),
+        },
     ];
     lines.extend(
         plan.passed_over

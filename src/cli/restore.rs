@@ -7,6 +7,7 @@ use super::{Context, Exit, say};
 use crate::config::{Config, SourceKind};
 use crate::error::{Error, Kind, Result};
 use crate::job::StoreAt;
+use crate::job::provenance::Trust;
 use crate::job::restore::{self, Origin, Report};
 use crate::job::{Site, served};
 use crate::model::{BackupId, FileName, TableRows};
@@ -49,6 +50,9 @@ pub(super) struct Args {
     /// Tell what would be restored, and what that would change; change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Believe a backup that no known box has signed.
+    #[arg(long)]
+    trust_unknown: bool,
     /// Do not ask.
     #[arg(long, short)]
     yes: bool,
@@ -71,7 +75,8 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
         // The source's server may be what the file is restored to.
         site = Some(context.site()?);
     }
-    let mut chosen = restore::choose(site.as_ref(), &origin)?;
+    let mut chosen =
+        restore::choose(site.as_ref(), &origin, &Trust::of(site.as_ref(), args.trust_unknown)?, &context.run())?;
     if chosen.is_files() {
         return files::run(context, &args, site, &origin, &mut chosen);
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact::verify;
 use super::copy::{self, CopyDone};
-use super::record::{Record, recorded};
+use super::record::{Record, one_line, recorded};
 use super::{Site, StickAt, StoreAt, drill, prune, quiesce, stores};
 use crate::config::{self, Spool};
 use crate::error::{Context, Error, Kind, Result};
@@ -19,6 +19,7 @@ use crate::model::{ArtifactFacts, ArtifactName, BackupId, FileName, MANIFEST_FOR
 use crate::pack::{self, Packer, Previous};
 use crate::policy::space::{self, Held};
 use crate::primary::{Draft, HEADROOM, Stored};
+use crate::trust::signing::BoxKey;
 
 /// A new artifact is judged to need this share of its text's size when there is no earlier one to go by.
 const FIRST_SHARE: u64 = 3;
@@ -165,6 +166,7 @@ pub(super) fn make(
         facts.push(artifact);
     }
     warnings.extend(hold.release());
+    let key = key(site, &mut warnings);
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         id: id.clone(),
@@ -176,17 +178,27 @@ pub(super) fn make(
         clock_trusted: clock.is_trusted(),
         tool: concat!("tillstick ", env!("CARGO_PKG_VERSION")).into(),
         artifacts: facts,
+        signed_by: key.as_ref().map(BoxKey::public),
         config: Some(config::show(&site.config)),
     };
     let whole = own().filter(|(stored, manifest)| stored.is_whole(manifest)).map(|(_, manifest)| manifest);
     let whole: Vec<&Manifest> = std::iter::once(&manifest).chain(whole).collect();
     warnings.extend(prune::fell(started, clock, &whole).map(|fell| fell.to_string()));
-    let stored = draft.finish(&manifest)?;
+    let stored = draft.finish(&manifest, |bytes| key.map(|key| key.sign(bytes)))?;
     for warning in &warnings {
         run.warn(warning.clone());
     }
     let dir = stored.dir().to_owned();
     Ok((stored, Report { id, dir, artifacts, removed, copies: Vec::new(), warnings }))
+}
+
+/// What the backup is signed with. One without a signature is better than none.
+fn key(site: &Site, warnings: &mut Vec<String>) -> Option<BoxKey> {
+    let key = BoxKey::read_or_make(&site.config.state);
+    key.inspect_err(|error| {
+        warnings.push(format!("the backup is not signed: {}", one_line(&error.report())));
+    })
+    .ok()
 }
 
 /// Dumps one source into the draft and reads the artifact back from the disk.

@@ -8,12 +8,14 @@ use serde::Serialize;
 
 use super::artifact::{verify, verify_alone};
 use super::drill::{drill, drill_files};
+use super::provenance::Trust;
 use super::record::{Record, recorded};
 use super::{Site, StickAt, served};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{How, Outcome, Place, RunKind};
 use crate::model::{ArtifactFacts, BackupId, Manifest, ManifestFile, Run};
 use crate::pack::Unpacker;
+use crate::policy::provenance::Lies;
 use crate::source::files;
 use crate::stick::generations::{self, Held};
 use crate::stick::sums;
@@ -34,7 +36,7 @@ pub struct Finding {
 }
 
 /// Checks backups in the primary: the one named, or all.
-pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, run: &Run) -> Result<Vec<Finding>> {
+pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, trust: &Trust, run: &Run) -> Result<Vec<Finding>> {
     recorded(Some(site), kind(with_drill), run, |record| {
         let backups = match id {
             Some(id) => vec![site.primary.find(id)?],
@@ -43,7 +45,12 @@ pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, run: &Run) 
         record.begin();
         let mut checker = Checker::new("primary".into(), with_drill.then(|| site.primary.dir()), Some(site), run);
         for stored in backups {
-            let looked_at = match stored.manifest_file().and_then(|file| stored.sums_agree(&file).map(|()| file)) {
+            let file = stored.manifest_file().and_then(|file| {
+                stored.sums_agree(&file)?;
+                trust.vouch_here(&file, run)?;
+                Ok(file)
+            });
+            let looked_at = match file {
                 Ok(file) => {
                     warn_unsealed(stored.id(), file.sealed, run);
                     checker.artifacts(&file.manifest, |facts| Ok(Box::new(stored.open(&facts.name)?)))?
@@ -66,6 +73,7 @@ pub fn on_stick(
     site: Option<&Site>,
     id: Option<&BackupId>,
     scratch: Option<&Path>,
+    trust: &Trust,
     run: &Run,
 ) -> Result<Vec<Finding>> {
     recorded(site, kind(scratch.is_some()), run, |record| {
@@ -82,6 +90,13 @@ pub fn on_stick(
         let mut checker = Checker::new(at.path.display().to_string(), scratch, site, run);
         for stored in there {
             warn_unsealed(&stored.manifest.id, stored.sealed, run);
+            let signed = (&stored.manifest, &*stored.bytes, stored.signature.as_deref());
+            if let Some(problem) = checker.doubts(&stored.manifest.id, trust.vouch(signed, Lies::Elsewhere, run))? {
+                if site.is_some_and(|site| site.box_id == stored.manifest.box_id) {
+                    record.proved_on(&stick, &stored.manifest.id, checker.how(), Some(&problem));
+                }
+                continue;
+            }
             let problem = checker
                 .artifacts(&stored.manifest, |facts| generations::open_artifact(fs.as_mut(), &stored, &facts.name))?;
             if site.is_some_and(|site| site.box_id == stored.manifest.box_id) {
@@ -157,6 +172,15 @@ impl<'a> Checker<'a> {
             self.found(Some(&manifest.id), facts.name.as_str(), self.scratch.is_some(), problem);
         }
         Ok(first)
+    }
+
+    /// Notes why a backup is not believed; gives that.
+    pub(super) fn doubts(&mut self, id: &BackupId, vouched: Result<()>) -> Result<Option<String>> {
+        let problem = problem(vouched)?;
+        if let Some(problem) = &problem {
+            self.found(Some(id), "manifest", false, Some(problem.clone()));
+        }
+        Ok(problem)
     }
 
     pub(super) fn how(&self) -> How {

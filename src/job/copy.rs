@@ -80,8 +80,12 @@ pub(super) fn failed(medium: &Path, error: &Error) -> CopyDone {
 fn put(site: &Site, stored: &Stored, at: &StickAt, record: &mut Record, run: &Run) -> Result<(String, Published)> {
     let (mut fs, Identity { medium, label }) = at.open_for_writing(site)?;
     let file = stored.manifest_file()?;
-    let outgoing =
-        Outgoing { dir: stored.dir(), manifest: &file.manifest, manifest_bytes: &file.bytes, signature: None };
+    let outgoing = Outgoing {
+        dir: stored.dir(),
+        manifest: &file.manifest,
+        manifest_bytes: &file.bytes,
+        signature: file.signature.as_deref(),
+    };
     let rules = PublishRules {
         keep: how_many(site, fs.as_mut(), &file.manifest)?,
         reserve: RESERVE,

@@ -10,6 +10,7 @@ pub mod history;
 pub mod list;
 pub mod plugged;
 pub mod plumbing;
+pub mod provenance;
 pub mod prune;
 pub mod quiesce;
 pub mod recover;

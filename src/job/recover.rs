@@ -17,10 +17,12 @@ use crate::config::{self, Config, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
 use crate::journal::RunKind;
-use crate::model::{ArtifactFacts, BackupId, Manifest, ManifestFile, Run, Stage};
+use crate::model::{ArtifactFacts, BackupId, Manifest, ManifestFile, PublicKey, Run, Stage};
 use crate::pack::Unpacker;
+use crate::policy::provenance::Signature;
 use crate::source::files;
 use crate::source::sqlite::{self, LoadOptions};
+use crate::trust::signing::Keys;
 
 /// What a recovery would bring back, for a person to agree to.
 pub struct Plan {
@@ -38,6 +40,8 @@ pub struct Plan {
     pub passed_over: Vec<BackupId>,
     /// The box that comes back; `None` when everything goes into one folder, just to look at it.
     becomes: Option<Config>,
+    /// Who signed it: to compare with what `tillstick key show` said on that box. `None` when nobody did.
+    pub signed_by: Option<PublicKey>,
     /// The first half of the SHA-256 of the manifest, in groups of four: to compare with a note or a phone call.
     pub fingerprint: String,
 }
@@ -86,7 +90,7 @@ pub fn plan(
             && id.is_none_or(|id| found.manifest.id == *id)
     };
     let (mut whole, broken): (Vec<Found>, Vec<Found>) =
-        looked.found.into_iter().filter(wanted).partition(|found| found.complete);
+        looked.found.into_iter().filter(wanted).partition(|found| found.complete && is_what_was_signed(found));
     let mut boxes: Vec<&str> = whole.iter().map(|found| found.manifest.box_name.as_str()).collect();
     boxes.sort_unstable();
     boxes.dedup();
@@ -139,9 +143,11 @@ pub fn plan(
     let recovered = refuse_existing(&databases, &config_path, run)?;
     let fingerprint = fingerprint(&found.bytes);
     let becomes = into.is_none().then_some(known);
+    let signed_by = found.signature.as_ref().and(found.manifest.signed_by);
     Ok(Plan {
         medium: looked.medium,
         found,
+        signed_by,
         config_path,
         databases,
         files,
@@ -150,6 +156,11 @@ pub fn plan(
         becomes,
         fingerprint,
     })
+}
+
+/// A manifest whose signature does not fit is not that of the box which it names.
+fn is_what_was_signed(found: &Found) -> bool {
+    Keys::default().judge(&found.manifest, &found.bytes, found.signature.as_deref()) != Signature::Wrong
 }
 
 /// A box that has something does not know nothing: nothing is ever overwritten by a recovery. Gives the databases that
@@ -203,6 +214,9 @@ pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
             let _ = std::fs::remove_file(path);
         }
         return Err(error);
+    }
+    if let Some(config) = &plan.becomes {
+        believe(&config.state, &plan, &mut report);
     }
     if let Some(config) = plan.becomes.clone()
         && let Err(error) = remember(config, &mut plan, started, run)
@@ -299,6 +313,15 @@ fn become_the_box(state: &Path, manifest: &Manifest, report: &mut Report, made: 
             .push(format!("this box had an id of its own before; to go on as box {name} put {id} into {path:?}"));
     }
     Ok(())
+}
+
+/// Who agreed to the recovery has agreed to whoever signed the backup: its other backups count, too.
+fn believe(state: &Path, plan: &Plan, report: &mut Report) {
+    let Some(key) = plan.signed_by else { return };
+    let trusted = Keys::read(state).and_then(|mut keys| keys.trust(state, key, &plan.found.manifest.box_name));
+    if let Err(error) = trusted {
+        report.warnings.push(format!("the key of the box that made the backup was not noted: {error}"));
+    }
 }
 
 /// The history of the box begins anew with what its stick tells. A recovery that failed has left nothing, no history either.

@@ -27,6 +27,7 @@ pub(super) struct Found {
     pub(super) manifest: Manifest,
     pub(super) bytes: Vec<u8>,
     pub(super) sealed: bool,
+    pub(super) signature: Option<Vec<u8>>,
     pub(super) complete: bool,
     at: At,
 }
@@ -76,6 +77,7 @@ impl From {
                     manifest: stored.manifest.clone(),
                     bytes: stored.bytes.clone(),
                     sealed: stored.sealed,
+                    signature: stored.signature.clone(),
                     complete: stored.complete,
                     at: At::Stick(Box::new(stored)),
                 });
@@ -106,6 +108,7 @@ fn look_at_store(at: &StoreAt, customer: Option<&FileName>, box_name: Option<&st
             manifest: there.manifest,
             bytes: there.bytes,
             sealed: there.sealed,
+            signature: there.signature,
             complete: there.complete,
             at: At::Store(shelf.clone()),
         }));

@@ -8,12 +8,14 @@ use serde::Serialize;
 
 use super::artifact::Checked;
 use super::plumbing::text_of;
+use super::provenance::{Signed, Trust};
 use super::record::{Record, recorded};
 use super::{Site, StoreAt, quiesce};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{How, Place, RunKind};
 use crate::model::{ArtifactFacts, BackupId, FileName, ManifestFile, Run, Stage};
 use crate::pack::Unpacker;
+use crate::policy::provenance::Lies;
 use crate::source::sqlite::{self, LoadOptions, Loaded};
 
 /// What is restored.
@@ -87,7 +89,16 @@ impl Chosen {
 }
 
 /// Finds what is to be restored.
-pub fn choose(site: Option<&Site>, origin: &Origin) -> Result<Chosen> {
+pub fn choose(site: Option<&Site>, origin: &Origin, trust: &Trust, run: &Run) -> Result<Chosen> {
+    find(site, origin, &|signed, lies| trust.vouch(signed, lies, run))
+}
+
+/// The same again, for a second reading; it is compared with what the first manifest said.
+pub(super) fn again(site: &Site, origin: &Origin) -> Result<Chosen> {
+    find(Some(site), origin, &|_, _| Ok(()))
+}
+
+fn find(site: Option<&Site>, origin: &Origin, vouch: &dyn Fn(Signed<'_>, Lies) -> Result<()>) -> Result<Chosen> {
     match (origin, site) {
         (Origin::File(path), _) => {
             let file = File::open(path).context(|| format!("cannot open {path:?}"))?;
@@ -97,6 +108,7 @@ pub fn choose(site: Option<&Site>, origin: &Origin) -> Result<Chosen> {
         (Origin::Backup { id, source }, Some(site)) => {
             let stored = site.primary.find(id)?;
             let found = stored.manifest_file()?;
+            vouch((&found.manifest, &found.bytes, found.signature.as_deref()), Lies::Here)?;
             let warnings = if found.sealed { Vec::new() } else { vec![ManifestFile::unsealed(id)] };
             let artifacts = found.manifest.artifacts;
             let is_all = artifacts.len() == 1;
@@ -108,6 +120,7 @@ pub fn choose(site: Option<&Site>, origin: &Origin) -> Result<Chosen> {
         (Origin::Store { at, id, source }, Some(site)) => {
             let mut opened = at.open(site)?;
             let found = opened.find(id)?;
+            vouch((&found.manifest, &found.bytes, found.signature.as_deref()), Lies::Elsewhere)?;
             let warnings = if found.sealed { Vec::new() } else { vec![ManifestFile::unsealed(id)] };
             let artifacts = found.manifest.artifacts;
             let is_all = artifacts.len() == 1;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::artifact::Checked;
 use super::plumbing::text_of;
 use super::record::recorded;
-use super::restore::{Chosen, Origin, choose, prove};
+use super::restore::{Chosen, Origin, again, prove};
 use super::{Site, quiesce};
 use crate::config::SourceKind;
 use crate::error::{Context, Error, Kind, Result};
@@ -56,7 +56,7 @@ pub struct Content<'a> {
 impl Content<'_> {
     /// The archive from its begin.
     fn open(&self) -> Result<Box<dyn Read + '_>> {
-        reader(choose(Some(self.site), self.origin)?.content, self.chosen.facts.as_ref())
+        reader(again(self.site, self.origin)?.content, self.chosen.facts.as_ref())
     }
 }
 

@@ -17,6 +17,8 @@ use crate::primary::Primary;
 use crate::source::Source;
 use crate::source::files::Files;
 use crate::source::sqlite::Sqlite;
+use crate::trust::STICK_KEY;
+use crate::trust::signing::BOX_KEY;
 
 const BOX_ID: &str = "box-id";
 const ID_LOCK: &str = ".box-id.lock";
@@ -70,7 +72,10 @@ impl Site {
     /// The files that a source means, without the backups themselves and without databases that have their own source:
     /// copies of those, taken while they are written, would be worth nothing.
     pub fn files(&self, files: &FilesConfig) -> Files {
+        // A copy of what this box proves itself by would prove anybody to be it.
+        let secrets = [BOX_KEY, STICK_KEY].map(|name| self.config.state.join(name));
         let mut skip = vec![self.primary.dir().to_owned(), self.journal()];
+        skip.extend(secrets);
         skip.extend(self.config.stores.values().map(|store| match &store.kind {
             StoreKind::Directory(directory) => directory.path.clone(),
         }));

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ArtifactName, BackupId, FileName};
+use super::{ArtifactName, BackupId, FileName, PublicKey};
 use crate::error::{Context, Error, Kind, Result};
 
 /// The version of the manifest's form; a newer one is refused with a clear message, not guessed at.
@@ -34,6 +34,9 @@ pub struct Manifest {
     pub clock_trusted: bool,
     /// The program and its version.
     pub tool: String,
+    /// Whose signature is beside it, when it was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<PublicKey>,
     /// The configuration in force, as `tillstick.toml` says it: what a recovery puts back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
@@ -184,6 +187,7 @@ mod tests {
             finished: "2026-11-22T20:00:05Z".parse().unwrap(),
             clock_trusted: true,
             tool: "tillstick 0.1.0".into(),
+            signed_by: None,
             config: None,
             artifacts: vec![ArtifactFacts {
                 name: "104711_kasse.sql.gz".to_owned().try_into().unwrap(),

@@ -6,6 +6,7 @@ pub mod dating;
 pub mod enrol;
 pub mod format;
 pub mod health;
+pub mod provenance;
 pub mod reread;
 pub mod retention;
 pub mod retry;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{MANIFEST, SHA256SUMS, Stored};
+use super::{MANIFEST, SHA256SUMS, SIGNATURE, Stored};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{durable, space};
 use crate::model::{ArtifactName, BackupId, Manifest};
@@ -67,11 +67,14 @@ impl Draft {
         fs::remove_file(path).context(|| format!("cannot remove {path:?}"))
     }
 
-    /// Makes it a backup.
-    pub fn finish(mut self, manifest: &Manifest) -> Result<Stored> {
+    /// Makes it a backup; `sign` gives the signature over the manifest's bytes.
+    pub fn finish(mut self, manifest: &Manifest, sign: impl FnOnce(&[u8]) -> Option<[u8; 64]>) -> Result<Stored> {
         self.remove_strangers(manifest)?;
         let bytes = manifest.to_bytes();
         durable::write(&self.dir.join(SHA256SUMS), super::sums(manifest, Some(&bytes)).as_bytes(), 0o600)?;
+        if let Some(signature) = sign(&bytes) {
+            durable::write(&self.dir.join(SIGNATURE), &signature, 0o600)?;
+        }
         durable::write(&self.dir.join(MANIFEST), &bytes, 0o600)?;
         durable::sync_dir(&self.dir)?;
         let dir = self.dir.with_file_name(self.id.as_str());

@@ -8,7 +8,8 @@
 //!     104711_kasse.sql.gz              an artifact
 //!     104711_kasse.sql.gz.chunks       its chunk index: a cache, may be lost
 //!     SHA256SUMS                       what `sha256sum -c` accepts: the artifacts and the manifest
-//!     manifest.json                    written last (manifest.json.sig is reserved for its signature)
+//!     manifest.json                    written last
+//!     manifest.json.sig                the signature over it: 64 bytes of Ed25519
 //!     copies.json                      where verified copies of it are; the only file that changes later
 //! ```
 //!
@@ -33,6 +34,8 @@ use crate::model::{BackupId, Manifest, ManifestFile};
 
 /// The file that is written last and makes a folder a backup.
 pub const MANIFEST: &str = "manifest.json";
+/// The signature over the manifest.
+pub const SIGNATURE: &str = "manifest.json.sig";
 /// Sums in the form of `sha256sum`.
 pub const SHA256SUMS: &str = "SHA256SUMS";
 const PART: &str = ".part";

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::copies::{self, CopyRecord};
-use super::{MANIFEST, SHA256SUMS};
+use super::{MANIFEST, SHA256SUMS, SIGNATURE};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
-use crate::model::{ArtifactName, BackupId, MANIFEST_MAX, Manifest, ManifestFile};
+use crate::model::{ArtifactName, BackupId, MANIFEST_MAX, Manifest, ManifestFile, SIGNATURE_MAX};
 
 /// A finished backup. Its manifest is read when it is asked for, so that one damaged backup does not hide the others.
 #[derive(Debug, Clone)]
@@ -39,7 +39,11 @@ impl Stored {
             Err(error) if error.kind() == Kind::Missing => Vec::new(),
             sums => sums?,
         };
-        let file = ManifestFile::read(bytes, &sums, MANIFEST);
+        let signature = match durable::read(&self.dir.join(SIGNATURE), SIGNATURE_MAX) {
+            Err(error) if error.kind() == Kind::Missing => None,
+            signature => Some(signature?),
+        };
+        let file = ManifestFile::read(bytes, &sums, MANIFEST, signature);
         let file = file.context(|| format!("the backup {} is damaged", self.id))?;
         if file.manifest.id != self.id {
             let of = &file.manifest.id;

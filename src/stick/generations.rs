@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 use super::fs::{Entry, StickFs};
 use super::layout::{self, Role};
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{ArtifactFacts, ArtifactName, BackupId, FileName, MANIFEST_MAX, Manifest, ManifestFile, Run, Stage};
+use crate::model::{
+    ArtifactFacts, ArtifactName, BackupId, FileName, MANIFEST_MAX, Manifest, ManifestFile, Run, SIGNATURE_MAX, Stage,
+};
 
 /// More manifests than this are not read: a stick with one backup an hour has as many after two months.
 const MANIFESTS_MAX: usize = 1500;
@@ -32,6 +34,8 @@ pub struct Stored {
     pub bytes: Vec<u8>,
     /// Whether the manifest was compared with a SHA-256 beside it; one of an earlier version has none.
     pub sealed: bool,
+    /// The signature that is beside it.
+    pub signature: Option<Vec<u8>>,
     /// The paths of each artifact's file, or of its pieces in order; none when they are not all there.
     pub files: Vec<Vec<String>>,
     /// Whether every artifact is there with its right size.
@@ -64,6 +68,7 @@ pub(super) struct Generation {
     pub(super) manifest: Manifest,
     pub(super) bytes: Vec<u8>,
     pub(super) sealed: bool,
+    pub(super) signature: Option<Vec<u8>>,
     /// The list beside the manifest: its own sum, and those of the pieces of split files.
     pub(super) sums: Vec<u8>,
     /// One for each artifact of the manifest; none when the file is not there or not as long as it must be.
@@ -161,11 +166,13 @@ fn read_manifests(fs: &mut dyn StickFs, boxes: &mut [BoxFolder]) -> Result<()> {
             }
             let bytes = read_small(fs.read(&layout::manifest(&folder.name, &id))?, entry.size)
                 .context(|| format!("cannot read the manifest of {id}"))?;
-            let sums = read_sums(fs, folder, &id)?;
+            let sums = read_beside(fs, folder, &layout::sums(&folder.name, &id), SUMS_LEN_MAX)?.unwrap_or_default();
             // Damaged, newer than this program or another box's: left where it is, and its files with it.
-            match read_manifest(bytes, &sums, &folder.name, &id) {
-                Ok(ManifestFile { manifest, bytes, sealed }) => {
-                    folder.generations.push(Generation { manifest, bytes, sealed, sums, files: Vec::new() });
+            let signature = read_beside(fs, folder, &layout::signature(&folder.name, &id), SIGNATURE_MAX)?;
+            match read_manifest(bytes, &sums, signature, &folder.name, &id) {
+                Ok(ManifestFile { manifest, bytes, sealed, signature }) => {
+                    let files = Vec::new();
+                    folder.generations.push(Generation { manifest, bytes, sealed, signature, sums, files });
                 }
                 Err(error) => folder.unreadable.push((id, error.report())),
             }
@@ -175,9 +182,15 @@ fn read_manifests(fs: &mut dyn StickFs, boxes: &mut [BoxFolder]) -> Result<()> {
     Ok(())
 }
 
-fn read_manifest(bytes: Vec<u8>, sums: &[u8], box_name: &FileName, id: &BackupId) -> Result<ManifestFile> {
+fn read_manifest(
+    bytes: Vec<u8>,
+    sums: &[u8],
+    signature: Option<Vec<u8>>,
+    box_name: &FileName,
+    id: &BackupId,
+) -> Result<ManifestFile> {
     let path = layout::manifest(box_name, id);
-    let file = ManifestFile::read(bytes, sums, layout::split(&path).1)?;
+    let file = ManifestFile::read(bytes, sums, layout::split(&path).1, signature)?;
     let manifest = &file.manifest;
     if manifest.id != *id || !layout::same(manifest.box_name.as_str(), box_name.as_str()) {
         let (of, box_name) = (&manifest.id, &manifest.box_name);
@@ -186,14 +199,12 @@ fn read_manifest(bytes: Vec<u8>, sums: &[u8], box_name: &FileName, id: &BackupId
     Ok(file)
 }
 
-/// The list of sums beside a manifest; empty when there is none.
-fn read_sums(fs: &mut dyn StickFs, folder: &BoxFolder, id: &BackupId) -> Result<Vec<u8>> {
-    let path = layout::sums(&folder.name, id);
-    let is_it = |entry: &&Entry| !entry.is_dir && !entry.hidden && layout::same(&entry.name, layout::split(&path).1);
-    match folder.entries.iter().find(is_it).filter(|entry| entry.size <= SUMS_LEN_MAX) {
-        Some(entry) => read_small(fs.read(&path)?, entry.size).context(|| format!("cannot read {path:?}")),
-        None => Ok(Vec::new()),
-    }
+/// A file beside a manifest, unless it is longer than it can be.
+fn read_beside(fs: &mut dyn StickFs, folder: &BoxFolder, path: &str, max: u64) -> Result<Option<Vec<u8>>> {
+    let is_it = |entry: &&Entry| !entry.is_dir && !entry.hidden && layout::same(&entry.name, layout::split(path).1);
+    let Some(entry) = folder.entries.iter().find(is_it).filter(|entry| entry.size <= max) else { return Ok(None) };
+    let bytes = read_small(fs.read(path)?, entry.size).context(|| format!("cannot read {path:?}"))?;
+    Ok(Some(bytes))
 }
 
 /// Reads a file that is known to be small.
@@ -314,6 +325,7 @@ pub(super) fn to_stored(generation: &Generation) -> Stored {
         manifest: generation.manifest.clone(),
         bytes: generation.bytes.clone(),
         sealed: generation.sealed,
+        signature: generation.signature.clone(),
         files: generation.files.iter().map(paths).collect(),
         complete: generation.is_complete(),
     }

@@ -4,6 +4,7 @@
 //! <customer>/<box>/box.json                    whose this folder is
 //! <customer>/<box>/<id>/104711_kasse.sql.gz    an artifact, as in the primary
 //! <customer>/<box>/<id>/SHA256SUMS             what `sha256sum -c` accepts: the artifacts and the manifest
+//! <customer>/<box>/<id>/manifest.json.sig          the signature over it
 //! <customer>/<box>/<id>/manifest.json          put last and removed first: with it, it is a backup
 //! ```
 //! A box touches nothing but its own folder.
@@ -14,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Content, Sent, Store};
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{ArtifactName, BackupId, FileName, MANIFEST_MAX, Manifest, ManifestFile, Run};
-use crate::primary::{MANIFEST, SHA256SUMS, Stored, sums};
+use crate::model::{ArtifactName, BackupId, FileName, MANIFEST_MAX, Manifest, ManifestFile, Run, SIGNATURE_MAX};
+use crate::primary::{MANIFEST, SHA256SUMS, SIGNATURE, Stored, sums};
 
 const OWNER: &str = "box.json";
 const OWNER_MAX: u64 = 4096;
@@ -49,6 +50,8 @@ pub struct Shelved {
     pub bytes: Vec<u8>,
     /// Whether the manifest was compared with its SHA-256 beside it.
     pub sealed: bool,
+    /// The signature that is beside it.
+    pub signature: Option<Vec<u8>>,
     /// Whether every artifact is there with its right size.
     pub complete: bool,
 }
@@ -148,6 +151,9 @@ impl Shelf {
             put(artifact.name.as_str(), &content)?;
         }
         put(SHA256SUMS, &Content::bytes(sums(&file.manifest, Some(&file.bytes)).into_bytes()))?;
+        if let Some(signature) = file.signature {
+            put(SIGNATURE, &Content::bytes(signature))?;
+        }
         put(MANIFEST, &Content::bytes(file.bytes))?;
         Ok(all)
     }
@@ -198,7 +204,15 @@ impl Shelf {
             Err(error) if error.kind() == Kind::Missing => Vec::new(),
             sums => sums?,
         };
-        let file = match ManifestFile::read(bytes, &sums, MANIFEST) {
+        let signature = match entries.iter().find(|entry| entry.name == SIGNATURE && !entry.is_dir) {
+            Some(entry) if entry.size < SIGNATURE_MAX => {
+                Some(read(store, &format!("{dir}/{SIGNATURE}"), SIGNATURE_MAX)?)
+            }
+            // Too long to be one.
+            Some(_) => Some(Vec::new()),
+            None => None,
+        };
+        let file = match ManifestFile::read(bytes, &sums, MANIFEST, signature) {
             Ok(file) if file.manifest.id == *id => file,
             Ok(file) => {
                 held.unreadable.push((id.clone(), format!("it holds the manifest of {}", file.manifest.id)));
@@ -213,8 +227,8 @@ impl Shelf {
             entries.iter().any(|entry| entry.name == name.as_str() && entry.size == size && !entry.is_dir)
         };
         let complete = file.manifest.artifacts.iter().all(|artifact| is_there(&artifact.name, artifact.size));
-        let ManifestFile { manifest, bytes, sealed } = file;
-        held.backups.push(Shelved { manifest, bytes, sealed, complete });
+        let ManifestFile { manifest, bytes, sealed, signature } = file;
+        held.backups.push(Shelved { manifest, bytes, sealed, signature, complete });
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Enrolments: which sticks are this box's own, and the tokens that prove it.
+//! Enrolments: which sticks are this box's own, and the tokens that prove it; who signs backups: [`signing`].
 //!
 //! ```text
 //! <state>/sticks.json     the enrolled sticks
@@ -9,6 +9,7 @@
 
 mod mac;
 pub mod rules;
+pub mod signing;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,8 @@ use crate::policy::enrol::{Enrolment, Marks, Token};
 use mac::{hmac_sha256, same};
 
 const LIST: &str = "sticks.json";
-const KEY: &str = "stick-key";
+/// The file with the key of the tokens, in the state folder.
+pub const STICK_KEY: &str = "stick-key";
 const HAD: &str = "had-sticks";
 const FILE_MAX: u64 = 4 << 20;
 
@@ -110,7 +112,7 @@ impl Enrolments {
             Some(key) => key,
             None => {
                 let key = entropy::bytes::<32>()?;
-                durable::write(&self.state.join(KEY), format!("{}\n", hex(&key)).as_bytes(), 0o600)?;
+                durable::write(&self.state.join(STICK_KEY), format!("{}\n", hex(&key)).as_bytes(), 0o600)?;
                 key.to_vec()
             }
         };
@@ -154,7 +156,7 @@ impl Enrolments {
     }
 
     fn key(&self) -> Result<Option<Vec<u8>>> {
-        let path = self.state.join(KEY);
+        let path = self.state.join(STICK_KEY);
         let bytes = match durable::read(&path, TOKEN_MAX) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == Kind::Missing => return Ok(None),

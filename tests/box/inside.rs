@@ -7,6 +7,16 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::json;
 
+/// Puts so many rows of a kilobyte each, which nothing makes smaller, into the database.
+pub fn scans(arguments: &[String]) {
+    let [database, rows] = arguments else { panic!("scans DATABASE ROWS") };
+    let till = Connection::open(database).unwrap();
+    till.execute_batch("CREATE TABLE scans(id INTEGER PRIMARY KEY, image BLOB)").unwrap();
+    let add = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
+        INSERT INTO scans(image) SELECT randomblob(1024) FROM n";
+    till.execute(add, [rows.parse::<i64>().unwrap()]).unwrap();
+}
+
 /// Books receipts into the database, so many a second for so many seconds, each synced, and prints what that took.
 pub fn till(arguments: &[String]) {
     let [database, seconds, rate] = arguments else { panic!("till DATABASE SECONDS RATE") };

@@ -48,6 +48,9 @@ fn main() {
     if arguments.first().is_some_and(|first| first == "till") {
         return inside::till(&arguments[1..]);
     }
+    if arguments.first().is_some_and(|first| first == "scans") {
+        return inside::scans(&arguments[1..]);
+    }
     if arguments.iter().any(|argument| argument == "--interactive") {
         return interactive::run();
     }

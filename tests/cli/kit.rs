@@ -183,9 +183,9 @@ impl Box {
         names.into_iter().filter(|name| !name.starts_with('.')).collect()
     }
 
-    /// Makes the sums of the backup `id` those of its files as they are now.
+    /// Makes the sums of the backup `id` those of its files as they are now; its signature, which no longer fits, goes.
     pub(crate) fn seal(&self, id: &str) {
-        let script = "sha256sum -- 004711_kasse.sql.gz manifest.json > SHA256SUMS";
+        let script = "rm -f manifest.json.sig; sha256sum -- 004711_kasse.sql.gz manifest.json > SHA256SUMS";
         let dir = self.primary().join(id);
         assert!(Command::new("sh").args(["-c", script]).current_dir(dir).status().unwrap().success());
     }

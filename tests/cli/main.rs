@@ -23,5 +23,6 @@ mod quiesce;
 mod recover;
 mod restore;
 mod room;
+mod signed;
 mod sources;
 mod wrong_sticks;

@@ -48,7 +48,8 @@ fn another_customers_stick_is_refused_and_can_still_be_read() {
     let ours = Box::new();
     refused(&ours, &stick, &["999999"]);
     ours.run(&["list", "--stick", stick.text()]).exits(0);
-    ours.run(&["check", "--stick", stick.text()]).exits(0);
+    ours.run(&["check", "--stick", stick.text()]).exits(1).prints(&["not known here"]);
+    ours.run(&["check", "--stick", stick.text(), "--trust-unknown"]).exits(0);
 }
 
 #[test]

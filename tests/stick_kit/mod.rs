@@ -61,6 +61,7 @@ impl Backup {
             box_name: box_name.parse().unwrap(),
             box_id: hex(box_name.as_bytes())[..32].to_owned(),
             clock_trusted: true,
+            signed_by: None,
             config: None,
             tool: "tillstick test".into(),
             artifacts: facts.collect(),

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use super::super::check::{Checker, Finding, kind, warn_unsealed};
+use super::super::provenance::Trust;
 use super::super::record::recorded;
 use super::StoreAt;
 use crate::error::{Error, Kind, Result};
 use crate::job::Site;
 use crate::model::{BackupId, Run};
+use crate::policy::provenance::Lies;
 
 /// How closely a store is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +23,14 @@ pub enum Depth<'a> {
 }
 
 /// Checks this box's backups in a store: the one named, or all.
-pub fn check(site: &Site, at: &StoreAt, id: Option<&BackupId>, depth: Depth<'_>, run: &Run) -> Result<Vec<Finding>> {
+pub fn check(
+    site: &Site,
+    at: &StoreAt,
+    id: Option<&BackupId>,
+    depth: Depth<'_>,
+    trust: &Trust,
+    run: &Run,
+) -> Result<Vec<Finding>> {
     let scratch = match depth {
         Depth::Drill(dir) => Some(dir),
         Depth::Facts | Depth::Read => None,
@@ -43,6 +52,13 @@ pub fn check(site: &Site, at: &StoreAt, id: Option<&BackupId>, depth: Depth<'_>,
         for found in held.backups.iter().filter(|found| wanted(&found.manifest.id)) {
             let id = &found.manifest.id;
             warn_unsealed(id, found.sealed, run);
+            let signed = (&found.manifest, &*found.bytes, found.signature.as_deref());
+            if let Some(problem) = checker.doubts(id, trust.vouch(signed, Lies::Elsewhere, run))? {
+                if found.manifest.box_id == site.box_id {
+                    record.proved_in(place.clone(), label.clone(), id, checker.how(), Some(&problem));
+                }
+                continue;
+            }
             if let Depth::Facts = depth {
                 for facts in &found.manifest.artifacts {
                     let missing = (!found.complete).then(|| "some of its files are missing or too short".to_owned());
