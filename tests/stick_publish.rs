@@ -184,6 +184,45 @@ fn a_folder_whose_cluster_somebodys_file_took_is_taken_away_and_the_file_stays()
     torn.stick.is_clean();
 }
 
+/// A mounted stick on which Linux moved the backup of day 1 from the root to the earlier ones, pulled when one of the two
+/// sectors with its old name was written: the long name is gone, the short one still leads to the content.
+fn with_half_a_name(short: &[u8; 11]) -> (Stick, Backup, Vec<u8>) {
+    let (stick, first) = (Stick::superfloppy(), Backup::new("kasse-1", 1, &[(KASSE, 50_000)]));
+    let rules = PublishRules::default();
+    stick.publish(&first, &rules).unwrap();
+    stick.publish(&Backup::new("kasse-1", 2, &[(KASSE, 60_000)]), &rules).unwrap();
+    let mut bytes = stick.bytes();
+    let number = |at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap()) as usize;
+    let (data, root) = (number(14) + 2 * number(36), number(44));
+    let content = first.content(KASSE);
+    let sector = bytes.chunks(512).position(|sector| sector == &content[..512]).unwrap();
+    let cluster = (sector - data + 2) as u32;
+    let folder = (data + root - 2) * 512;
+    let slots = (folder..folder + 512).step_by(32);
+    let free = slots.into_iter().find(|slot| [0, 0xe5].contains(&bytes[*slot])).unwrap();
+    let slot = &mut bytes[free..free + 32];
+    slot.fill(0);
+    slot[..11].copy_from_slice(short);
+    slot[11] = 0x22;
+    slot[20..22].copy_from_slice(&((cluster >> 16) as u16).to_le_bytes());
+    slot[26..28].copy_from_slice(&(cluster as u16).to_le_bytes());
+    slot[28..32].copy_from_slice(&(content.len() as u32).to_le_bytes());
+    fs::write(&stick.volume().unwrap().path, &bytes).unwrap();
+    (stick, first, content)
+}
+
+#[test]
+fn half_a_name_that_a_pull_left_beside_a_backup_goes_before_anything_takes_the_content_with_it() {
+    let (stick, first, content) = with_half_a_name(b"104711~1PAR");
+    let moved = format!("TILLSTICK/kasse-1/backups/{}/{KASSE}", first.manifest.id);
+    let torn = tillstick::stick::torn::on(stick.volume().unwrap()).unwrap();
+    assert_eq!(torn.len(), 1, "Linux would not mend it: {torn:?}");
+    stick.publish(&Backup::new("kasse-1", 3, &[(KASSE, 60_000)]), &PublishRules::default()).unwrap();
+    stick.holds(&moved, &content);
+    assert_eq!(stick.hidden(), [] as [String; 0]);
+    stick.is_clean();
+}
+
 #[test]
 fn publishing_the_same_backup_again_changes_nothing() {
     let stick = Stick::superfloppy();

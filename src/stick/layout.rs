@@ -102,6 +102,14 @@ pub fn parse_root_part(name: &str) -> Option<(ArtifactName, BackupId)> {
     Some((parse_artifact(name)?, id.parse().ok()?))
 }
 
+/// Whether it can be the short name of what [`root_part`] names, which is all that is left where the long one was in another
+/// sector than the short one: up to six characters, `~`, a number, and the first three of `.part`.
+pub fn is_half_of_a_root_part(name: &str) -> bool {
+    let Some((base, ending)) = name.rsplit_once('.') else { return false };
+    let numbered = base.rsplit_once('~').filter(|(_, digits)| digits.bytes().all(|b| b.is_ascii_digit()));
+    same(ending, "PAR") && numbered.is_some_and(|(start, digits)| !start.is_empty() && !digits.is_empty())
+}
+
 /// The name of an artifact or of one of its pieces, as the artifact's name.
 pub fn parse_artifact(name: &str) -> Option<ArtifactName> {
     let whole = match name.rsplit_once('.') {
@@ -157,6 +165,12 @@ mod tests {
             let (artifact, of) = parse_root_part(&root_part(name, &id)).unwrap();
             assert!(name.starts_with(artifact.as_str()));
             assert_eq!(of, id);
+        }
+        for half in ["104711~1.PAR", "104711~23.par", "1A~4.PAR"] {
+            assert!(is_half_of_a_root_part(half), "{half}");
+        }
+        for whole in ["104711~1.GZ", "FILM.PAR", "~1.PAR", "A~.PAR", "A~B.PAR", "104711~1"] {
+            assert!(!is_half_of_a_root_part(whole), "{whole}");
         }
         for foreign in
             ["holiday.part", "film.mkv.part", "104711_kasse.sql.gz.part", "x.exe.20261122T200002Z.part", "ä.part"]

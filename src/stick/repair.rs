@@ -59,7 +59,8 @@ fn unshare(fs: &mut dyn StickFs, done: &mut Vec<String>) -> Result<()> {
     }
     for mut sharing in by_start.into_values().filter(|sharing| sharing.len() > 1) {
         // What is in sight stays, else what has its final name, else what has come further on its way.
-        sharing.sort_by_key(|(path, hidden)| (*hidden, path.ends_with(layout::PART), 9 - depth(path)));
+        let is_part = |path: &str| path.ends_with(layout::PART) || layout::is_half_of_a_root_part(path);
+        sharing.sort_by_key(|(path, hidden)| (*hidden, is_part(path), 9 - depth(path)));
         for (path, hidden) in &sharing[1..] {
             if *hidden {
                 fs.forget(path)?;
@@ -78,6 +79,7 @@ pub(super) fn is_our_name(dir: &str, name: &str) -> bool {
     !dir.is_empty()
         || layout::parse_root_part(name).is_some()
         || layout::parse_artifact(name).is_some()
+        || layout::is_half_of_a_root_part(name)
         || is_sums(name)
 }
 

@@ -69,7 +69,9 @@ fn all(overlay: &mut Overlay) -> io::Result<Vec<String>> {
     let (mut torn, mut starts) = (Vec::new(), HashMap::new());
     each(overlay, |overlay, path, found, cure| {
         let shared = found.start != 0 && starts.insert(found.start, ()).is_some();
-        if cure.is_some() || shared || !found.is_dir() && !is_chained(overlay, found)? {
+        // One that shares nothing may be anybody's.
+        let ours = !layout::is_half_of_a_root_part(path);
+        if cure.is_some() || shared || ours && !found.is_dir() && !is_chained(overlay, found)? {
             torn.push(path.to_owned());
         }
         Ok(())

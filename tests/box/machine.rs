@@ -298,10 +298,9 @@ impl Machine {
         Some(lights.iter().find(|change| change.at >= self.plugged_at)?.at - self.plugged_at)
     }
 
-    /// How long after the last plug the last two of the beeps began, which say "safe".
-    pub fn seconds_to_safe(&self) -> f64 {
-        let beeps = self.beeps();
-        beeps[beeps.len() - 2].at - self.plugged_at
+    /// How long after the last plug the last beep began: the second of those that say "safe".
+    pub fn seconds_to_the_last_beep(&self) -> f64 {
+        self.beeps().last().unwrap().at - self.plugged_at
     }
 
     /// What the lights did since the scenario began.

@@ -39,7 +39,7 @@ fn plug_to_safe_against_dd(machine: &mut Machine) {
         until_sticks_are(machine, &["safe"]);
         // The beeps are on record when they have ended.
         thread::sleep(Duration::from_secs(2));
-        ours.push(machine.seconds_to_safe());
+        ours.push(machine.seconds_to_the_last_beep());
         signals.push(machine.seconds_to_the_first_signal().unwrap());
         machine.pull(&stick);
         until_sticks_are(machine, &[]);
