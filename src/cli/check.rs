@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// Where scratch databases are made when a stick or store is drilled.
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     scratch: PathBuf,
+    /// The file with the key of encrypted backups; without, what lies there encrypted is compared.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
     /// Believe backups that no known box has signed.
     #[arg(long)]
     trust_unknown: bool,
@@ -45,7 +48,7 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let run = context.run();
-    let believed = |site: Option<&Site>| Trust::of(site, args.trust_unknown);
+    let believed = |site: Option<&Site>| Trust::of(site, args.trust_unknown, args.identity.as_deref());
     let findings = match (&args.what, args.stick.at()) {
         (Some(what), None) if Path::new(what).is_file() => {
             if args.drill {

@@ -46,6 +46,9 @@ pub(super) struct Args {
     /// The stick may be a folder that lies on no block device.
     #[arg(long, conflicts_with = "stores")]
     plain_folder: bool,
+    /// The file with the key of an encrypted backup, as `age-keygen` makes it.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
     /// Do not ask.
     #[arg(long, short)]
     yes: bool,
@@ -58,7 +61,8 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
         (None, None) => return Err(Error::new(Kind::Usage, "name a stick, or a store with --stores FILE")),
     };
     let (name, into, path) = (args.box_name.as_deref(), args.into.as_deref(), &context.config);
-    let plan = recover::plan(&from, name, args.id.as_ref(), into, path, &context.run())?;
+    let identities = args.identity.as_deref().map(recover::identities).transpose()?.unwrap_or_default();
+    let plan = recover::plan(&from, (name, args.id.as_ref()), into, path, identities, &context.run())?;
     for line in describe(&plan) {
         match args.yes {
             true => context.screen.note(&line),

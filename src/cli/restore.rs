@@ -20,6 +20,7 @@ Examples:
   tillstick restore 20261122T200002Z --into /tmp/look.db    beside the database in use
   tillstick restore 104711_kasse.sql.gz --into new.db       from a file; needs no configuration
   tillstick restore 20261122T200002Z --store nas --into new.db   from a store
+  tillstick restore 104711_kasse.sql.gz.age --identity key.txt --into new.db   an encrypted one
   tillstick restore 20261122T200002Z --in-place             the old database is set aside, not deleted
   tillstick restore 20261122T200002Z --source web --dry-run    what would change of the files of `web`
   tillstick restore 20261122T200002Z --source web --in-place   what is replaced is kept beside it
@@ -50,6 +51,9 @@ pub(super) struct Args {
     /// Tell what would be restored, and what that would change; change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The file with the key of an encrypted backup, as `age-keygen` makes it.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
     /// Believe a backup that no known box has signed.
     #[arg(long)]
     trust_unknown: bool,
@@ -75,10 +79,10 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
         // The source's server may be what the file is restored to.
         site = Some(context.site()?);
     }
-    let mut chosen =
-        restore::choose(site.as_ref(), &origin, &Trust::of(site.as_ref(), args.trust_unknown)?, &context.run())?;
+    let trust = Trust::of(site.as_ref(), args.trust_unknown, args.identity.as_deref())?;
+    let mut chosen = restore::choose(site.as_ref(), &origin, &trust, &context.run())?;
     if chosen.is_files() {
-        return files::run(context, &args, site, &origin, &mut chosen);
+        return files::run(context, &args, site, &origin, &mut chosen, &trust);
     }
     if let (Some(site), Some(target)) = (&site, served::target(site.as_ref(), &chosen, args.source.as_ref())?) {
         return to_server(context, site, &args, &origin, &mut chosen, &target);

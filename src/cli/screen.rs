@@ -167,6 +167,7 @@ fn new_bar(stage: Stage, what: &str, total: u64) -> ProgressBar {
         Stage::Snapshot => "copying",
         Stage::Dump => "dumping",
         Stage::Verify => "verifying",
+        Stage::Seal => "encrypting",
         Stage::Copy => "writing to the stick",
         Stage::ReadBack => "reading back",
         Stage::Load => "loading",

@@ -259,7 +259,10 @@ fn pack_source(
         new_bytes: packed.new_bytes,
         reused_bytes: packed.reused_bytes,
     };
-    Ok((report, ArtifactFacts { name: artifact, source: name.clone(), size, sha256, text: packed.text, facts }))
+    Ok((
+        report,
+        ArtifactFacts { name: artifact, source: name.clone(), size, sha256, plain: None, text: packed.text, facts },
+    ))
 }
 
 fn read_back(draft: &Draft, facts: &ArtifactFacts, run: &Run) -> Result<()> {

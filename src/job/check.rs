@@ -6,10 +6,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::artifact::{verify, verify_alone};
+use super::artifact::{verify, verify_alone, verify_sealed};
 use super::drill::{drill, drill_files};
 use super::provenance::Trust;
 use super::record::{Record, recorded};
+use super::sealed::opened;
 use super::{Site, StickAt, served};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{How, Outcome, Place, RunKind};
@@ -43,7 +44,8 @@ pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, trust: &Tru
             None => site.primary.list()?,
         };
         record.begin();
-        let mut checker = Checker::new("primary".into(), with_drill.then(|| site.primary.dir()), Some(site), run);
+        let mut checker =
+            Checker::new("primary".into(), with_drill.then(|| site.primary.dir()), Some(site), (trust, run));
         for stored in backups {
             let file = stored.manifest_file().and_then(|file| {
                 stored.sums_agree(&file)?;
@@ -87,7 +89,7 @@ pub fn on_stick(
         record.begin();
         record.saw(&stick, &there);
         there.retain(|stored| wanted(&stored.manifest.id));
-        let mut checker = Checker::new(at.path.display().to_string(), scratch, site, run);
+        let mut checker = Checker::new(at.path.display().to_string(), scratch, site, (trust, run));
         for stored in there {
             warn_unsealed(&stored.manifest.id, stored.sealed, run);
             let signed = (&stored.manifest, &*stored.bytes, stored.signature.as_deref());
@@ -122,7 +124,8 @@ pub(super) fn kind(with_drill: bool) -> RunKind {
 /// Checks a single file of which nothing is known but what it says itself.
 pub fn file(path: &Path, run: &Run) -> Result<Vec<Finding>> {
     let reader = File::open(path).context(|| format!("cannot open {path:?}"))?;
-    let mut checker = Checker::new("file".into(), None, None, run);
+    let trust = Trust::default();
+    let mut checker = Checker::new("file".into(), None, None, (&trust, run));
     let name = path.display().to_string();
     let problem = problem(match [".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending)) {
         true => files::count(Unpacker::new(reader), run).map(drop),
@@ -139,13 +142,19 @@ pub(super) struct Checker<'a> {
     scratch: Option<&'a Path>,
     /// The box, whose configuration names the servers.
     site: Option<&'a Site>,
+    trust: &'a Trust,
     run: &'a Run<'a>,
     findings: Vec<Finding>,
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(place: String, scratch: Option<&'a Path>, site: Option<&'a Site>, run: &'a Run<'a>) -> Self {
-        Self { place, scratch, site, run, findings: Vec::new() }
+    pub(super) fn new(
+        place: String,
+        scratch: Option<&'a Path>,
+        site: Option<&'a Site>,
+        (trust, run): (&'a Trust, &'a Run<'a>),
+    ) -> Self {
+        Self { place, scratch, site, trust, run, findings: Vec::new() }
     }
 
     /// Looks at all artifacts of a backup; gives the first problem.
@@ -156,22 +165,33 @@ impl<'a> Checker<'a> {
     ) -> Result<Option<String>> {
         let mut first = None;
         for facts in &manifest.artifacts {
-            let mut check = || {
-                verify(open(facts)?, facts, self.run)?;
-                match self.scratch {
-                    None => Ok(()),
-                    Some(scratch) if facts.name.is_tar() => drill_files(&mut || open(facts), facts, scratch, self.run),
-                    Some(scratch) if facts.facts.kind == served::SQLITE => {
-                        drill(open(facts)?, facts, scratch, self.run)
-                    }
-                    Some(_) => served::drill(open(facts)?, facts, self.site, self.run),
-                }
-            };
-            let problem = problem(check())?;
+            let mut open = || open(facts);
+            let problem = problem(self.artifact(facts, &mut open))?;
             first = first.or_else(|| problem.clone());
             self.found(Some(&manifest.id), facts.name.as_str(), self.scratch.is_some(), problem);
         }
         Ok(first)
+    }
+
+    fn artifact<'r>(
+        &self,
+        sealed: &ArtifactFacts,
+        open: &mut dyn FnMut() -> Result<Box<dyn Read + Send + 'r>>,
+    ) -> Result<()> {
+        let Self { trust, run, site, .. } = *self;
+        match (sealed.plain.is_some() && trust.identities.is_empty(), self.scratch) {
+            (true, None) => return verify_sealed(open()?, sealed, run),
+            (true, Some(_)) => return trust.identities.open(open()?).map(drop),
+            _ => {}
+        }
+        let (facts, mut open) = (&sealed.opened(), || opened(open()?, sealed, &trust.identities));
+        verify(open()?, facts, run)?;
+        match self.scratch {
+            None => Ok(()),
+            Some(scratch) if facts.name.is_tar() => drill_files(&mut open, facts, scratch, run),
+            Some(scratch) if facts.facts.kind == served::SQLITE => drill(open()?, facts, scratch, run),
+            Some(_) => served::drill(open()?, facts, site, run),
+        }
     }
 
     /// Notes why a backup is not believed; gives that.

@@ -1,16 +1,17 @@
 //! The copy: a finished backup goes onto a stick, is read back from there, and is remembered.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::record::Record;
+use super::sealed::Sealed;
 use super::stick::Identity;
 use super::{Site, StickAt, prune};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{Outcome, Place, STICK};
-use crate::model::{BackupId, Manifest, Run};
+use crate::model::{BackupId, Manifest, ManifestFile, Run};
 use crate::primary::{CopyRecord, Stored};
 use crate::stick::fs::StickFs;
 use crate::stick::generations;
@@ -79,9 +80,13 @@ pub(super) fn failed(medium: &Path, error: &Error) -> CopyDone {
 
 fn put(site: &Site, stored: &Stored, at: &StickAt, record: &mut Record, run: &Run) -> Result<(String, Published)> {
     let (mut fs, Identity { medium, label }) = at.open_for_writing(site)?;
-    let file = stored.manifest_file()?;
+    let sealed = match site.config.sticks.encrypt_to.is_empty() {
+        true => None,
+        false => Some(Sealed::for_medium(site, &format!("{STICK} {medium}"))?),
+    };
+    let (dir, file) = outgoing(site, stored, sealed.as_ref(), fs.as_mut(), run)?;
     let outgoing = Outgoing {
-        dir: stored.dir(),
+        dir: &dir,
         manifest: &file.manifest,
         manifest_bytes: &file.bytes,
         signature: file.signature.as_deref(),
@@ -98,6 +103,7 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, record: &mut Record, run: &Ru
             forget_medium(site, &medium, run);
         }
     })?;
+    sealed.map_or(Ok(()), Sealed::done)?;
     let copy = CopyRecord { store: STICK.into(), medium: medium.clone(), label, verified: Timestamp::now() };
     stored.add_copy(copy)?;
     for (id, _) in &published.freed {
@@ -105,6 +111,25 @@ fn put(site: &Site, stored: &Stored, at: &StickAt, record: &mut Record, run: &Ru
         forget(site, &medium, id)?;
     }
     Ok((medium, published))
+}
+
+/// The backup as it goes onto the stick: as it is, encrypted, or as it lies there already, encrypted.
+fn outgoing(
+    site: &Site,
+    stored: &Stored,
+    sealed: Option<&Sealed>,
+    fs: &mut dyn StickFs,
+    run: &Run,
+) -> Result<(PathBuf, ManifestFile)> {
+    let plain = stored.manifest_file()?;
+    let Some(sealed) = sealed else { return Ok((stored.dir().to_owned(), plain)) };
+    let there = generations::stored(fs)?.into_iter().find(|there| there.manifest.is_sealed_from(&plain.manifest));
+    if let Some(there) = there {
+        let generations::Stored { manifest, bytes, sealed, signature, .. } = there;
+        return Ok((stored.dir().to_owned(), ManifestFile { manifest, bytes, sealed, signature }));
+    }
+    let outgoing = sealed.seal(site, stored, &site.config.sticks.encrypt_to, run)?;
+    Ok((outgoing.dir().to_owned(), outgoing.manifest_file()?))
 }
 
 /// Forgets that a copy is on the stick `medium`.

@@ -25,6 +25,7 @@ mod artifact;
 mod drill;
 mod record;
 mod recover_from;
+mod sealed;
 mod site;
 mod stick;
 

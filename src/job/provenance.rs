@@ -1,29 +1,35 @@
 //! Whether a backup that was found is believed, and whose word counts.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::Site;
 use crate::error::{Error, Kind, Result};
 use crate::model::{FileName, Manifest, ManifestFile, PublicKey, Run};
 use crate::policy::provenance::{Belief, Lies, believe};
+use crate::trust::sealing::Identities;
 use crate::trust::signing::{BoxKey, Keys, Known};
 
 /// A manifest's content, its bytes, and the signature beside it.
 pub(super) type Signed<'a> = (&'a Manifest, &'a [u8], Option<&'a [u8]>);
 
-/// Whose backups are believed.
-#[derive(Debug, Default)]
+/// Whose backups are believed, and whose can be opened.
+#[derive(Default)]
 pub struct Trust {
     keys: Keys,
     told: bool,
+    pub(super) identities: Identities,
 }
 
 impl Trust {
     /// What the box knows; nothing where no box is configured. `told`: a person said that unknown boxes are to be believed.
-    pub fn of(site: Option<&Site>, told: bool) -> Result<Self> {
+    /// `identity`: a file with the keys to encrypted backups.
+    pub fn of(site: Option<&Site>, told: bool, identity: Option<&Path>) -> Result<Self> {
         let keys = site.map(|site| Keys::read(&site.config.state)).transpose()?;
         // Where nobody is known, everybody is a stranger, and is looked at all the same.
-        Ok(Self { told: told || keys.is_none(), keys: keys.unwrap_or_default() })
+        let identities = identity.map(Identities::read).transpose()?.unwrap_or_default();
+        Ok(Self { told: told || keys.is_none(), keys: keys.unwrap_or_default(), identities })
     }
 
     /// Whether the backup with this manifest may be used.

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::artifact::{Checked, verify};
 use super::record::recorded;
 use super::recover_from::{Found, From, Medium};
+use super::sealed::opened;
 use super::{Site, drill, served, site};
 use crate::config::{self, Config, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
@@ -22,12 +23,14 @@ use crate::pack::Unpacker;
 use crate::policy::provenance::Signature;
 use crate::source::files;
 use crate::source::sqlite::{self, LoadOptions};
+use crate::trust::sealing::Identities;
 use crate::trust::signing::Keys;
 
 /// What a recovery would bring back, for a person to agree to.
 pub struct Plan {
     medium: Medium,
     found: Found,
+    identities: Identities,
     /// Where the configuration goes.
     pub config_path: PathBuf,
     /// Where each database goes.
@@ -61,6 +64,23 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
+/// Reads the keys of encrypted backups from a file.
+pub fn identities(path: &Path) -> Result<Identities> {
+    Identities::read(path)
+}
+
+/// The content of an artifact, decrypted where that is needed.
+fn content(
+    medium: &mut Medium,
+    found: &Found,
+    identities: &Identities,
+    facts: &ArtifactFacts,
+) -> Result<Box<dyn Read + Send>> {
+    let lies_as = found.manifest.artifacts.iter().find(|lies| lies.name.plain() == facts.name);
+    let lies_as = lies_as.ok_or_else(|| Error::new(Kind::Missing, format!("there is no `{}`", facts.name)))?;
+    opened(medium.artifact(found, &lies_as.name)?, lies_as, identities)
+}
+
 impl Plan {
     /// The backup that would be used.
     pub fn manifest(&self) -> &Manifest {
@@ -78,10 +98,10 @@ impl Plan {
 /// Files go where the backup's own configuration had them, or all into the folder `into`.
 pub fn plan(
     from: &From,
-    box_name: Option<&str>,
-    id: Option<&BackupId>,
+    (box_name, id): (Option<&str>, Option<&BackupId>),
     into: Option<&Path>,
     config_path: &Path,
+    identities: Identities,
     run: &Run,
 ) -> Result<Plan> {
     let looked = from.look(box_name, run)?;
@@ -113,7 +133,12 @@ pub fn plan(
     let known = config::parse_str("the configuration in the manifest", text)?;
     let mut databases = Vec::new();
     let mut files = Vec::new();
+    if identities.is_empty() && manifest.artifacts.iter().any(|facts| facts.plain.is_some()) {
+        return Err(Error::new(Kind::Refused, format!("the backup {} is encrypted", manifest.id))
+            .help("name the file with your key: --identity FILE"));
+    }
     for facts in &manifest.artifacts {
+        let facts = &facts.opened();
         if facts.name.is_tar() {
             files.push((facts.clone(), into.map(|dir| dir.join(facts.source.as_str()))));
             continue;
@@ -147,6 +172,7 @@ pub fn plan(
     Ok(Plan {
         medium: looked.medium,
         found,
+        identities,
         signed_by,
         config_path,
         databases,
@@ -230,12 +256,12 @@ fn load_all(plan: &mut Plan, report: &mut Report, made: &mut Vec<PathBuf>, run: 
     let missing = |path: &PathBuf| !plan.recovered.contains(path);
     let missing: Vec<_> = plan.databases.iter().filter(|(_, path)| missing(path)).collect();
     for (facts, _) in &missing {
-        verify(plan.medium.artifact(&plan.found, &facts.name)?, facts, run)?;
+        verify(content(&mut plan.medium, &plan.found, &plan.identities, facts)?, facts, run)?;
     }
     for (facts, path) in missing {
         make_parent(path)?;
         run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
-        let reader = plan.medium.artifact(&plan.found, &facts.name)?;
+        let reader = content(&mut plan.medium, &plan.found, &plan.identities, facts)?;
         if facts.facts.kind != served::SQLITE {
             made.push(path.clone());
             report.warnings.push(put_aside(reader, facts, path)?);
@@ -266,7 +292,7 @@ fn unpack_files(plan: &mut Plan, report: &mut Report, run: &Run) -> Result<()> {
             continue;
         };
         run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
-        let reader = plan.medium.artifact(&plan.found, &facts.name)?;
+        let reader = content(&mut plan.medium, &plan.found, &plan.identities, facts)?;
         let unpacked = files::into_new(Unpacker::new(Checked::new(reader, facts)), target, run)
             .context(|| format!("cannot recover {target:?}"))?;
         run.end(Stage::Load);

@@ -10,6 +10,7 @@ use super::artifact::Checked;
 use super::plumbing::text_of;
 use super::provenance::{Signed, Trust};
 use super::record::{Record, recorded};
+use super::sealed::opened;
 use super::{Site, StoreAt, quiesce};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{How, Place, RunKind};
@@ -90,19 +91,31 @@ impl Chosen {
 
 /// Finds what is to be restored.
 pub fn choose(site: Option<&Site>, origin: &Origin, trust: &Trust, run: &Run) -> Result<Chosen> {
-    find(site, origin, &|signed, lies| trust.vouch(signed, lies, run))
+    find(site, origin, trust, &|signed, lies| trust.vouch(signed, lies, run))
 }
 
 /// The same again, for a second reading; it is compared with what the first manifest said.
-pub(super) fn again(site: &Site, origin: &Origin) -> Result<Chosen> {
-    find(Some(site), origin, &|_, _| Ok(()))
+pub(super) fn again(site: &Site, origin: &Origin, trust: &Trust) -> Result<Chosen> {
+    find(Some(site), origin, trust, &|_, _| Ok(()))
 }
 
-fn find(site: Option<&Site>, origin: &Origin, vouch: &dyn Fn(Signed<'_>, Lies) -> Result<()>) -> Result<Chosen> {
+fn find(
+    site: Option<&Site>,
+    origin: &Origin,
+    trust: &Trust,
+    vouch: &dyn Fn(Signed<'_>, Lies) -> Result<()>,
+) -> Result<Chosen> {
     match (origin, site) {
         (Origin::File(path), _) => {
             let file = File::open(path).context(|| format!("cannot open {path:?}"))?;
-            let (content, name) = (Box::new(file), path.display().to_string());
+            let name = path.display().to_string();
+            let (content, name): (Box<dyn Read + Send>, String) = match name.strip_suffix(".age") {
+                Some(name) => (
+                    trust.identities.open(Box::new(file)).context(|| format!("cannot open {path:?}"))?,
+                    name.to_owned(),
+                ),
+                None => (Box::new(file), name),
+            };
             Ok(Chosen { facts: None, warnings: Vec::new(), content, name, of: None })
         }
         (Origin::Backup { id, source }, Some(site)) => {
@@ -113,20 +126,22 @@ fn find(site: Option<&Site>, origin: &Origin, vouch: &dyn Fn(Signed<'_>, Lies) -
             let artifacts = found.manifest.artifacts;
             let is_all = artifacts.len() == 1;
             let facts = one_artifact(artifacts, source.as_ref(), id)?;
-            let content = Box::new(stored.open(&facts.name)?);
+            let content = opened(Box::new(stored.open(&facts.name)?), &facts, &trust.identities)?;
+            let facts = facts.opened();
             let of = Some(Of { id: id.clone(), place: Place::primary(), label: None, is_all });
             Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), warnings, content, of })
         }
         (Origin::Store { at, id, source }, Some(site)) => {
-            let mut opened = at.open(site)?;
-            let found = opened.find(id)?;
+            let mut store = at.open(site)?;
+            let found = store.find(id)?;
             vouch((&found.manifest, &found.bytes, found.signature.as_deref()), Lies::Elsewhere)?;
             let warnings = if found.sealed { Vec::new() } else { vec![ManifestFile::unsealed(id)] };
             let artifacts = found.manifest.artifacts;
             let is_all = artifacts.len() == 1;
             let facts = one_artifact(artifacts, source.as_ref(), id)?;
-            let content = opened.artifact(id, &facts.name)?;
-            let of = Some(Of { id: id.clone(), place: opened.place.clone(), label: opened.label(), is_all });
+            let content = opened(store.artifact(id, &facts.name)?, &facts, &trust.identities)?;
+            let facts = facts.opened();
+            let of = Some(Of { id: id.clone(), place: store.place.clone(), label: store.label(), is_all });
             Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), warnings, content, of })
         }
         (Origin::Backup { id, .. } | Origin::Store { id, .. }, None) => Err(Error::new(

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::artifact::Checked;
 use super::plumbing::text_of;
+use super::provenance::Trust;
 use super::record::recorded;
 use super::restore::{Chosen, Origin, again, prove};
 use super::{Site, quiesce};
@@ -51,12 +52,14 @@ pub struct Content<'a> {
     pub origin: &'a Origin,
     /// What is known of it.
     pub chosen: &'a Chosen,
+    /// Whose backups can be opened.
+    pub trust: &'a Trust,
 }
 
 impl Content<'_> {
     /// The archive from its begin.
     fn open(&self) -> Result<Box<dyn Read + '_>> {
-        reader(again(self.site, self.origin)?.content, self.chosen.facts.as_ref())
+        reader(again(self.site, self.origin, self.trust)?.content, self.chosen.facts.as_ref())
     }
 }
 

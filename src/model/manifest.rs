@@ -55,10 +55,34 @@ pub struct ArtifactFacts {
     pub size: u64,
     /// Its SHA-256, 64 lower-case hex digits.
     pub sha256: String,
+    /// What it is once it is decrypted; none when it is not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plain: Option<PlainFacts>,
     /// What it unpacks to.
     pub text: TextFacts,
     /// What the source said of itself.
     pub facts: SourceFacts,
+}
+
+/// An artifact before it was encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlainFacts {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256, 64 lower-case hex digits.
+    pub sha256: String,
+}
+
+impl ArtifactFacts {
+    /// What the artifact is once it is decrypted; itself where it is not encrypted.
+    pub fn opened(&self) -> Self {
+        match self.plain.clone() {
+            None => self.clone(),
+            Some(PlainFacts { size, sha256 }) => {
+                Self { name: self.name.plain(), size, sha256, plain: None, ..self.clone() }
+            }
+        }
+    }
 }
 
 /// The text inside an artifact.
@@ -136,6 +160,12 @@ impl Manifest {
             if !is_hex(&artifact.sha256, 64) || !is_hex(&artifact.text.xxh3, 32) {
                 return wrong(format!("a hash of `{}` has the wrong form", artifact.name));
             }
+            if artifact.name.is_sealed() != artifact.plain.is_some() {
+                return wrong(format!("it does not say whether `{}` is encrypted", artifact.name));
+            }
+            if artifact.plain.as_ref().is_some_and(|plain| !is_hex(&plain.sha256, 64)) {
+                return wrong(format!("a hash of `{}` has the wrong form", artifact.name));
+            }
             let clash = |other: &ArtifactFacts| other.name.as_str().eq_ignore_ascii_case(artifact.name.as_str());
             if self.artifacts[..i].iter().any(clash) {
                 return wrong(format!("it names `{}` twice", artifact.name));
@@ -154,6 +184,13 @@ impl Manifest {
     /// The artifacts' sizes together, in bytes.
     pub fn size(&self) -> u64 {
         self.artifacts.iter().map(|artifact| artifact.size).sum()
+    }
+
+    /// Whether this is `plain` with all its artifacts encrypted.
+    pub fn is_sealed_from(&self, plain: &Self) -> bool {
+        let opened: Vec<ArtifactFacts> = self.artifacts.iter().map(ArtifactFacts::opened).collect();
+        self.artifacts.iter().all(|artifact| artifact.plain.is_some())
+            && (&self.id, &self.box_id, &opened) == (&plain.id, &plain.box_id, &plain.artifacts)
     }
 
     /// The rows of all tables together.
@@ -194,6 +231,7 @@ mod tests {
                 source: "kasse".parse().unwrap(),
                 size: 7,
                 sha256: "0".repeat(64),
+                plain: None,
                 text: TextFacts { size: 9, crc32: 1, xxh3: "f".repeat(32) },
                 facts: SourceFacts { kind: "sqlite".into(), ..SourceFacts::default() },
             }],

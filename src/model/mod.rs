@@ -9,7 +9,9 @@ mod run;
 mod sink;
 
 pub use id::BackupId;
-pub use manifest::{ArtifactFacts, MANIFEST_FORMAT, MANIFEST_MAX, Manifest, SourceFacts, TableRows, TextFacts};
+pub use manifest::{
+    ArtifactFacts, MANIFEST_FORMAT, MANIFEST_MAX, Manifest, PlainFacts, SourceFacts, TableRows, TextFacts,
+};
 pub use manifest_file::{ManifestFile, SIGNATURE_MAX};
 pub use name::{ArtifactName, FileName, name_problem};
 pub use public_key::PublicKey;

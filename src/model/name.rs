@@ -92,7 +92,9 @@ impl fmt::Display for FileName {
 pub struct ArtifactName(String);
 
 /// What an artifact's name may end in.
-const ENDINGS: [&str; 2] = [".sql.gz", ".tar.gz"];
+const ENDINGS: [&str; 4] = [".sql.gz", ".tar.gz", ".sql.gz.age", ".tar.gz.age"];
+/// What the name of an encrypted artifact ends in.
+const SEALED: &str = ".age";
 
 impl ArtifactName {
     /// The name of a database's artifact.
@@ -105,9 +107,24 @@ impl ArtifactName {
         Self(format!("{customer}_{source}.tar.gz"))
     }
 
+    /// The name of the artifact once it is encrypted.
+    pub fn sealed(&self) -> Self {
+        Self(format!("{}{SEALED}", self.0))
+    }
+
+    /// The name that an encrypted artifact has once it is decrypted; its own where it is not encrypted.
+    pub fn plain(&self) -> Self {
+        Self(self.0.strip_suffix(SEALED).unwrap_or(&self.0).to_owned())
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_sealed(&self) -> bool {
+        self.0.ends_with(SEALED)
+    }
+
     /// Whether it holds files.
     pub fn is_tar(&self) -> bool {
-        self.0.ends_with(".tar.gz")
+        self.0.strip_suffix(SEALED).unwrap_or(&self.0).ends_with(".tar.gz")
     }
 
     /// The name this artifact has on a stick where another box already uses the plain one: `_<box>` before the ending.

@@ -15,6 +15,8 @@ pub enum Stage {
     Dump,
     /// Reading an artifact back.
     Verify,
+    /// Encrypting a copy.
+    Seal,
     /// Copying to a stick or store.
     Copy,
     /// Reading the copy back from its medium.

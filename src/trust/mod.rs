@@ -1,4 +1,5 @@
-//! Enrolments: which sticks are this box's own, and the tokens that prove it; who signs backups: [`signing`].
+//! Enrolments: which sticks are this box's own, and the tokens that prove it; who signs backups: [`signing`];
+//! who can read them: [`sealing`].
 //!
 //! ```text
 //! <state>/sticks.json     the enrolled sticks
@@ -9,6 +10,11 @@
 
 mod mac;
 pub mod rules;
+#[cfg(feature = "encryption")]
+pub mod sealing;
+#[cfg(not(feature = "encryption"))]
+#[path = "sealing_off.rs"]
+pub mod sealing;
 pub mod signing;
 
 use std::path::{Path, PathBuf};

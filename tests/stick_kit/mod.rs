@@ -47,6 +47,7 @@ impl Backup {
                 source: "kasse".parse().unwrap(),
                 size: content.len() as u64,
                 sha256: hex(&content),
+                plain: None,
                 text: TextFacts { size: 1, crc32: 1, xxh3: "0".repeat(32) },
                 facts: SourceFacts::default(),
             }

@@ -6,6 +6,7 @@ use super::super::{Context, Exit, say};
 use super::{Args, label_of};
 use crate::error::{Error, Kind, Result};
 use crate::job::Site;
+use crate::job::provenance::Trust;
 use crate::job::restore::{Chosen, Origin};
 use crate::job::restore_files::{self, Content, Report};
 use crate::model::FileName;
@@ -20,6 +21,7 @@ pub(super) fn run(
     site: Option<Site>,
     origin: &Origin,
     chosen: &mut Chosen,
+    trust: &Trust,
 ) -> Result<Exit> {
     if let Some(target) = &args.into {
         if args.dry_run {
@@ -36,7 +38,7 @@ pub(super) fn run(
     };
     let name = source_of(chosen, args)?;
     let files = restore_files::source(&site, &name)?;
-    let content = Content { site: &site, origin, chosen };
+    let content = Content { site: &site, origin, chosen, trust };
     if args.dry_run {
         let changes = restore_files::preview(&content, &files, &context.run())?;
         context.screen.result(&changes, |changes| preview(changes, "would be"))?;

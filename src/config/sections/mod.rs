@@ -6,6 +6,7 @@ mod feedback;
 mod log;
 mod primary;
 mod quiesce;
+mod recipients;
 pub(super) mod retention;
 mod schedule;
 mod source;

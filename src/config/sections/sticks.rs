@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::recipients::recipients;
 use crate::config::show::{Out, path_text, quoted};
 use crate::config::take::{Section, list, one_of, parse_path, parsed, path, whole};
 use crate::config::units;
@@ -38,6 +39,8 @@ pub struct SticksConfig {
     pub keep: usize,
     /// `part_size`: a larger file is cut into pieces of this size; in bytes, from 100 kB to 4 GB; `"4GB"`.
     pub part_size: u64,
+    /// `encrypt_to`: recipients of age, for whom alone copies on sticks are readable; none.
+    pub encrypt_to: Vec<String>,
     /// `[sticks.tse]`: fiscal security elements that are not recognised by what they are.
     pub tse: TseConfig,
 }
@@ -88,6 +91,7 @@ impl Default for SticksConfig {
             rules_dir: "/etc/udev/rules.d".into(),
             keep: 5,
             part_size: PART_SIZE_MAX,
+            encrypt_to: Vec::new(),
             tse: TseConfig::default(),
         }
     }
@@ -104,6 +108,7 @@ impl SticksConfig {
             rules_dir: section.get("rules_dir", path, default.rules_dir),
             keep: section.optional("keep", whole(1, KEEP_MAX)).map_or(default.keep, |keep| keep as usize),
             part_size: section.get("part_size", parsed("a size", "2GB", parse_part_size), default.part_size),
+            encrypt_to: section.get("encrypt_to", recipients(), default.encrypt_to),
             tse: section.table("tse", |section| TseConfig {
                 serials: section.get("serials", list(parsed("a serial number", "1A2B", parse_serial)), Vec::new()),
                 positions: section.get("positions", list(parsed("a USB port", "1-1.2", parse_port)), Vec::new()),
@@ -123,6 +128,7 @@ impl SticksConfig {
         out.key("rules_dir", path_text(&self.rules_dir));
         out.key("keep", self.keep);
         out.key("part_size", quoted(&units::format_size(self.part_size)));
+        out.list("encrypt_to", &self.encrypt_to);
         out.table("sticks.tse");
         out.list("serials", &self.tse.serials);
         out.list("positions", &self.tse.positions);

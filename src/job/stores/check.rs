@@ -48,7 +48,7 @@ pub fn check(
         let ours = held.backups.iter().filter(|found| found.complete && found.manifest.box_id == site.box_id);
         let seen = ours.map(|found| (found.manifest.id.clone(), Some(found.manifest.finished))).collect();
         record.saw_in(place.clone(), label.clone(), seen);
-        let mut checker = Checker::new(at.name.to_string(), scratch, Some(site), run);
+        let mut checker = Checker::new(at.name.to_string(), scratch, Some(site), (trust, run));
         for found in held.backups.iter().filter(|found| wanted(&found.manifest.id)) {
             let id = &found.manifest.id;
             warn_unsealed(id, found.sealed, run);

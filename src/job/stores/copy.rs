@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::copy::CopyDone;
 use super::super::record::{Record, one_line, recorded};
+use super::super::sealed::Sealed;
 use super::{Opened, StoreAt, prune, queue};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::lock::Lock;
@@ -15,6 +16,7 @@ use crate::job::Site;
 use crate::journal::{Outcome, RunKind};
 use crate::model::{BackupId, FileName, Run};
 use crate::primary::{CopyRecord, Stored};
+use crate::store::Sent;
 
 /// What `copy` came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -178,11 +180,15 @@ fn send(
     record: &mut Record,
     run: &Run,
 ) -> Result<CopyDone> {
-    room(&mut opened, stored)?;
-    let sent = opened.shelf.put(opened.store.as_mut(), stored, run)?;
+    let sent = match at.config.encrypt_to.as_slice() {
+        [] => put(&mut opened, stored, run)?,
+        recipients => put_sealed(site, stored, at, recipients, &mut opened, run)?,
+    };
     let (store, medium, label) = (opened.place.store.clone(), opened.place.medium.clone(), opened.store.label());
     stored.add_copy(CopyRecord { store: store.clone(), medium, label: opened.label(), verified: Timestamp::now() })?;
-    let files = stored.manifest()?.artifacts.into_iter().map(|artifact| artifact.name.to_string()).collect();
+    let names = stored.manifest()?.artifacts.into_iter().map(|artifact| artifact.name);
+    let sealed = !at.config.encrypt_to.is_empty();
+    let files = names.map(|name| if sealed { name.sealed() } else { name }.to_string()).collect();
     let mut done = CopyDone { store, medium: label, files, bytes: sent.bytes, ..CopyDone::default() };
     match prune::after_copy(site, at, lock, opened, record, run) {
         Ok(freed) => done.freed = freed,
@@ -190,6 +196,39 @@ fn send(
         Err(error) => run.warn(format!("the clean-up of `{}` failed: {}", at.name, one_line(&error.report()))),
     }
     Ok(done)
+}
+
+fn put(opened: &mut Opened, stored: &Stored, run: &Run) -> Result<Sent> {
+    room(opened, stored)?;
+    opened.shelf.put(opened.store.as_mut(), stored, run)
+}
+
+/// Puts the backup there encrypted. What is there already is not encrypted anew: the bytes would be others.
+fn put_sealed(
+    site: &Site,
+    stored: &Stored,
+    at: &StoreAt,
+    recipients: &[String],
+    opened: &mut Opened,
+    run: &Run,
+) -> Result<Sent> {
+    let sealed = Sealed::for_medium(site, at.name.as_str())?;
+    let plain = stored.manifest()?;
+    match opened.find(stored.id()) {
+        Ok(there) if there.complete && there.manifest.is_sealed_from(&plain) => {
+            sealed.done()?;
+            return Ok(Sent::default());
+        }
+        // Copied before copies there were encrypted: it would lie there readable for good.
+        Ok(there) if there.manifest.box_id == site.box_id && !at.config.append_only && there.manifest == plain => {
+            opened.shelf.remove(opened.store.as_mut(), stored.id())?;
+        }
+        Ok(_) | Err(_) => {}
+    }
+    let outgoing = sealed.seal(site, stored, recipients, run)?;
+    let sent = put(opened, &outgoing, run)?;
+    sealed.done()?;
+    Ok(sent)
 }
 
 /// A store that is full is told before anything is sent.

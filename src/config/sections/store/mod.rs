@@ -7,6 +7,7 @@ use std::time::Duration;
 pub use directory::DirectoryConfig;
 
 use super::feedback::{QuietHours, parse_hours};
+use super::recipients::recipients;
 use super::{retention, type_of};
 use crate::config::show::{Out, quoted};
 use crate::config::take::parsed;
@@ -55,6 +56,8 @@ pub struct StoreConfig {
     pub hours: Option<Hours>,
     /// `bandwidth`: no more than so many bytes a second are sent, as in `"500kB"`; none.
     pub bandwidth: Option<u64>,
+    /// `encrypt_to`: recipients of age, for whom alone copies there are readable; none.
+    pub encrypt_to: Vec<String>,
     /// `[stores.<name>.retention]`: keys that are left out stay as in `[retention]`.
     pub retention: Rules,
     /// `type` and the keys of this type.
@@ -86,11 +89,12 @@ impl StoreConfig {
         let hours = section.get("hours", parsed("hours", "22:00-06:00", parse_hours), None);
         let hours = hours.map(|QuietHours { start, end }| Hours { start, end });
         let bandwidth = section.optional("bandwidth", bandwidth);
+        let encrypt_to = section.get("encrypt_to", recipients(), Vec::new());
         let retention = section.table("retention", |section| retention::read(section, inherited));
         let kind = match kind {
             Type::Directory => StoreKind::Directory(DirectoryConfig::read(section)?),
         };
-        Some(Self { enabled, append_only, overdue, hours, bandwidth, retention, kind })
+        Some(Self { enabled, append_only, overdue, hours, bandwidth, encrypt_to, retention, kind })
     }
 
     pub(in crate::config) fn show(&self, name: &FileName, out: &mut Out) {
@@ -107,6 +111,7 @@ impl StoreConfig {
         if let Some(bandwidth) = self.bandwidth {
             out.key("bandwidth", quoted(&units::format_size(bandwidth)));
         }
+        out.list("encrypt_to", &self.encrypt_to);
         out.named_subtable("stores", name, "retention");
         retention::show(&self.retention, out);
     }
