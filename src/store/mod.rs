@@ -5,6 +5,7 @@
 //! Store       put, open, list, delete, verify: what every kind does alike
 //! upload      the same for kinds that have files: a temporary name, resume, read back, rename
 //! directory   a folder
+//! s3          a bucket
 //! ```
 //!
 //! The contract: `put` shows its content under the final name whole or not at all, and goes on where an earlier one was
@@ -12,6 +13,8 @@
 
 mod content;
 mod directory;
+#[cfg(feature = "s3")]
+mod s3;
 pub mod shelf;
 mod upload;
 
@@ -76,6 +79,12 @@ pub trait Store: Send {
 pub fn open(config: &StoreConfig) -> Result<Box<dyn Store>> {
     match &config.kind {
         StoreKind::Directory(directory) => directory::open(directory, config.bandwidth),
+        #[cfg(feature = "s3")]
+        StoreKind::S3(bucket) => s3::open(bucket, config.bandwidth),
+        #[cfg(not(feature = "s3"))]
+        StoreKind::S3(_) => {
+            Err(crate::error::Error::new(crate::error::Kind::Config, "this program was built without S3"))
+        }
     }
 }
 

@@ -15,5 +15,8 @@ mod till;
 
 mod contract;
 mod directory;
+mod proxy;
 mod queue;
+#[cfg(feature = "s3")]
+mod s3;
 mod verbs;

@@ -1,10 +1,14 @@
 //! `[stores.<name>]`: where further copies go. The keys of each type have a file of their own.
 
 mod directory;
+mod s3;
+mod secret;
 
 use std::time::Duration;
 
 pub use directory::DirectoryConfig;
+pub use s3::S3Config;
+pub use secret::SecretAt;
 
 use super::feedback::{QuietHours, parse_hours};
 use super::{retention, type_of};
@@ -19,7 +23,7 @@ use crate::policy::retry::Hours;
 
 /// The words for the types: those of this version, and those to come.
 const TYPES: [(&str, Option<Type>); 4] =
-    [("directory", Some(Type::Directory)), ("ftp", None), ("sftp", None), ("s3", None)];
+    [("directory", Some(Type::Directory)), ("ftp", None), ("sftp", None), ("s3", Some(Type::S3))];
 
 /// The shortest and the longest `overdue` on offer.
 const OVERDUE: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(365 * 86_400));
@@ -40,6 +44,7 @@ fn bandwidth(node: &Node) -> Taken<u64> {
 #[derive(Clone)]
 enum Type {
     Directory,
+    S3,
 }
 
 /// One store: the keys that all stores have, and those of its type.
@@ -66,6 +71,8 @@ pub struct StoreConfig {
 pub enum StoreKind {
     /// `type = "directory"`: a folder of a second disk or a mounted NAS.
     Directory(DirectoryConfig),
+    /// `type = "s3"`: a bucket.
+    S3(S3Config),
 }
 
 impl StoreKind {
@@ -73,6 +80,7 @@ impl StoreKind {
     pub fn is_off_site(&self) -> bool {
         match self {
             Self::Directory(_) => false,
+            Self::S3(_) => true,
         }
     }
 }
@@ -89,6 +97,7 @@ impl StoreConfig {
         let retention = section.table("retention", |section| retention::read(section, inherited));
         let kind = match kind {
             Type::Directory => StoreKind::Directory(DirectoryConfig::read(section)?),
+            Type::S3 => StoreKind::S3(S3Config::read(section)?),
         };
         Some(Self { enabled, append_only, overdue, hours, bandwidth, retention, kind })
     }
@@ -97,6 +106,7 @@ impl StoreConfig {
         out.named_table("stores", name);
         match &self.kind {
             StoreKind::Directory(directory) => directory.show(out),
+            StoreKind::S3(s3) => s3.show(out),
         }
         out.key("enabled", self.enabled);
         out.key("append_only", self.append_only);
