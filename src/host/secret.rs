@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::config::SecretAt;
 use crate::error::{Context, Error, Kind, Result};
 
 /// Where systemd puts what a service is handed.
@@ -13,6 +14,14 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// The longest secret, in bytes: a private key is one.
 const SECRET_MAX: u64 = 64 << 10;
+
+/// The secret at this place.
+pub fn read(at: &SecretAt) -> Result<String> {
+    match at {
+        SecretAt::File(path) => of_file(path),
+        SecretAt::Credential(name) => of_credential(name),
+    }
+}
 
 /// The secret in the file `path`, without the line feed at its end.
 pub fn of_file(path: &Path) -> Result<String> {
@@ -38,7 +47,7 @@ pub fn of_file(path: &Path) -> Result<String> {
 }
 
 /// The secret that the service manager hands this service as `name`.
-pub fn of_credential(name: &str) -> Result<String> {
+fn of_credential(name: &str) -> Result<String> {
     let dir = std::env::var_os(CREDENTIALS).map(PathBuf::from).ok_or_else(|| {
         Error::new(Kind::Config, format!("the credential {name:?} is not handed to this process"))
             .help("a systemd unit hands it with LoadCredential=; at the command line use a file")

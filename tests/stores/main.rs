@@ -15,8 +15,13 @@ mod till;
 
 mod contract;
 mod directory;
+#[cfg(feature = "s3")]
+mod far;
+#[cfg(feature = "s3")]
 mod proxy;
 mod queue;
 #[cfg(feature = "s3")]
 mod s3;
+#[cfg(feature = "s3")]
+mod servers;
 mod verbs;

@@ -1,88 +1,110 @@
-//! Buckets of services that speak S3. The servers come from `tests/stores/prepare.sh`: `make test-stores`.
+//! Buckets: on Ceph's gateway, a real engine, and on moto. The servers come from `make test-stores`.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tillstick::error::Kind;
-use tillstick::store::Content;
+use tillstick::error::{Error, Kind};
+use tillstick::store::{Content, Sent, Store, open};
 
-use crate::contract::{Subject, get, holds, names, noise, opened, put, quietly};
+use crate::contract::{Subject, config_of, get, holds, names, noise, opened, put, quietly};
+use crate::kit::{Box, ran, scratch};
 use crate::proof;
 use crate::proxy::Proxy;
-use crate::running::comes;
+use crate::servers::{CEPH, Moto, make_bucket, secret_file, tls};
 use crate::verbs::life;
 
-/// Where `prepare.sh` put the servers.
-fn cache() -> PathBuf {
-    let dir = std::env::var_os("TILLSTICK_STORES").expect("run `make test-stores`, which brings the servers");
-    PathBuf::from(dir)
-}
+/// What is sent at once.
+const PART: u64 = 8 << 20;
 
-/// moto: it takes any key and any signature, so it shows what is stored, and nothing of trust.
-struct Moto {
-    process: Child,
-    at: SocketAddr,
+/// A bucket of its own for each test.
+pub(crate) struct Bucket {
+    endpoint: String,
+    bucket: String,
+    prefix: &'static str,
+    more: String,
     dir: TempDir,
 }
 
-impl Moto {
-    fn start() -> Self {
-        let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let process = Command::new(cache().join("moto/bin/moto_server"))
-            .args(["-H", "127.0.0.1", "-p", &at.port().to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let dir = crate::kit::scratch();
-        let server = Self { process, at, dir };
-        assert!(comes(|| TcpStream::connect(at).is_ok()));
-        crate::kit::tool("curl", &["-sf", "-X", "PUT", &format!("http://{at}/till-backups")]);
-        let secret = server.secret();
-        fs::write(&secret, "secret\n").unwrap();
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-        server
+static BUCKETS: AtomicU32 = AtomicU32::new(0);
+
+impl Bucket {
+    fn of(at: SocketAddr, endpoint: String) -> Self {
+        let bucket = format!("till-backups-{}", BUCKETS.fetch_add(1, Ordering::SeqCst));
+        make_bucket(at, &bucket);
+        let made = Self { endpoint, bucket, prefix: "", more: "timeout = \"10s\"".into(), dir: scratch() };
+        secret_file(&made.secret(), "SKTEST\n");
+        made
+    }
+
+    /// On Ceph, in plain text.
+    pub(crate) fn ceph() -> Self {
+        Self::of(CEPH.at, format!("http://{}", CEPH.at))
+    }
+
+    /// On Ceph, with TLS.
+    fn ceph_with_tls() -> Self {
+        let bucket = Self::of(CEPH.at, format!("https://localhost:{}", CEPH.with_tls.port()));
+        bucket.with(&format!("ca_file = {:?}", tls("ca.pem")))
+    }
+
+    fn with(mut self, line: &str) -> Self {
+        self.more.push_str(&format!("\n{line}"));
+        self
+    }
+
+    /// The same bucket by another way.
+    pub(crate) fn through(mut self, proxy: &Proxy) -> Self {
+        let host = self.endpoint.rsplit_once(':').unwrap().0.to_owned();
+        self.endpoint = format!("{host}:{}", proxy.port);
+        self
+    }
+
+    /// The same by another server.
+    pub(crate) fn at(mut self, server: SocketAddr) -> Self {
+        self.endpoint = format!("http://{server}");
+        self
+    }
+
+    /// The same, and a line that is silent for two seconds is dead.
+    pub(crate) fn impatient(mut self) -> Self {
+        self.more = self.more.replace("\"10s\"", "\"2s\"");
+        self
+    }
+
+    /// No more than so many bytes may lie there from now on.
+    pub(crate) fn bound(&self, bytes: u64) {
+        CEPH.bound(&self.bucket, bytes);
     }
 
     fn secret(&self) -> PathBuf {
         self.dir.path().join("s3.secret")
     }
 
-    fn at_port(&self, port: u16, prefix: &str) -> Bucket<'_> {
-        Bucket { server: self, port, prefix: prefix.to_owned() }
+    fn fails_to_put(&self) -> Error {
+        let mut store = open(&config_of(&self.table())).unwrap_or_else(|error| panic!("{}", error.report()));
+        put_here(store.as_mut(), "4711/b/x", &noise(200_000, 1)).unwrap_err()
     }
 }
 
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-struct Bucket<'m> {
-    server: &'m Moto,
-    port: u16,
-    prefix: String,
-}
-
-impl Subject for Bucket<'_> {
+impl Subject for Bucket {
     fn table(&self) -> String {
         format!(
-            "type = \"s3\"\nendpoint = \"http://127.0.0.1:{}\"\nbucket = \"till-backups\"\nprefix = {:?}\naccess_key = \"AKTEST\"\n\
-             secret_key_file = {:?}",
-            self.port,
+            "type = \"s3\"\nendpoint = {:?}\nbucket = {:?}\nprefix = {:?}\naccess_key = \"AKTEST\"\nsecret_key_file = {:?}\n{}",
+            self.endpoint,
+            self.bucket,
             self.prefix,
-            self.server.secret()
+            self.secret(),
+            self.more
         )
     }
 
     fn sent_again(&self) -> Option<u64> {
-        Some(8 << 20)
+        Some(PART)
     }
 
     fn files(&self) -> Option<Vec<String>> {
@@ -90,72 +112,192 @@ impl Subject for Bucket<'_> {
     }
 }
 
+fn put_here(store: &mut dyn Store, path: &str, bytes: &[u8]) -> Result<Sent, Error> {
+    quietly(|run| store.put(path, &Content::bytes(bytes.to_vec()), run))
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn the_contract_holds_in_a_bucket_of_ceph() {
+    holds(&Bucket::ceph());
+    holds(&Bucket { prefix: "shops/north ä", ..Bucket::ceph_with_tls() });
+}
+
+/// A smoke test: moto looks at no signature.
 #[test]
 #[ignore = "make test-stores"]
 fn the_contract_holds_in_a_bucket_of_moto() {
     let moto = Moto::start();
-    holds(&moto.at_port(moto.at.port(), ""));
-    holds(&moto.at_port(moto.at.port(), "shops/north ä"));
+    holds(&Bucket::of(moto.at, format!("http://{}", moto.at)));
 }
 
 #[test]
 #[ignore = "make test-stores"]
-fn the_verbs_work_over_a_bucket_of_moto() {
-    let moto = Moto::start();
-    life(&moto.at_port(moto.at.port(), "p"));
+fn the_verbs_work_over_a_bucket() {
+    life(&Bucket::ceph_with_tls());
 }
 
+#[test]
+#[ignore = "make test-stores"]
+fn a_list_of_more_than_a_page_is_whole() {
+    let bucket = Bucket::ceph();
+    let mut store = opened(&bucket);
+    let count = 1050;
+    for n in 0..count {
+        put(store.as_mut(), &format!("4711/b/{n}/x"), b"");
+    }
+    assert_eq!(store.list("4711/b").unwrap().len(), count);
+    store.delete_dir("4711").unwrap();
+    assert!(store.list("").unwrap().is_empty());
+}
+
+/// Wherever the line is cut, what is in sight is whole, and the next put sends no more than one part again.
 #[test]
 #[ignore = "make test-stores"]
 fn a_line_that_is_cut_anywhere_leaves_nothing_wrong_in_a_bucket() {
-    let moto = Moto::start();
-    let proxy = Proxy::to(moto.at);
-    let bucket = moto.at_port(proxy.port, "");
-    for (size, cases) in [(200_000_usize, proof::cases(20, 700)), (17_000_000, proof::cases(4, 300))] {
-        let bytes = noise(size, 5);
-        let mut lot = 88_172_645_463_325_252_u64;
+    let proxy = Proxy::to(CEPH.at);
+    let bucket = Bucket::ceph().through(&proxy);
+    let mut lot = 88_172_645_463_325_252_u64;
+    for (size, cases) in [(200_000_u64, proof::cases(30, 700)), (18_000_000, proof::cases(6, 300))] {
+        let bytes = noise(size as usize, 5);
         for case in 0..cases {
-            let path = format!("4711/b/{size}-{case}");
             lot ^= lot << 13;
             lot ^= lot >> 7;
             lot ^= lot << 17;
-            let cut = i64::try_from(lot % (size as u64 + 4000)).unwrap();
-            proxy.cut_after(cut);
-            let first = quietly(|run| opened(&bucket).put(&path, &Content::bytes(bytes.clone()), run));
+            let (cut, name) = (lot % (size + 6000), format!("{size}-{case}"));
+            let path = format!("4711/b/{name}");
+            proxy.cut_after(cut as i64);
+            let first = put_here(opened(&bucket).as_mut(), &path, &bytes);
             proxy.mend();
             let mut store = opened(&bucket);
-            let there = names(store.as_mut(), "4711/b").contains(&format!("{size}-{case}"));
+            let there = names(store.as_mut(), "4711/b").contains(&name);
             match first {
                 Ok(_) => assert!(there, "cut after {cut} of {size}"),
-                Err(error) => assert!(matches!(error.kind(), Kind::Io), "cut after {cut}: {}", error.report()),
+                Err(error) => assert_eq!(error.kind(), Kind::Io, "cut after {cut}: {}", error.report()),
             }
-            // Whatever is in sight is whole; and what is put again is there.
             if there {
                 assert!(get(store.as_mut(), &path) == bytes, "cut after {cut} of {size}");
             }
-            put_again(store.as_mut(), &path, &bytes, cut);
+            let again = put(store.as_mut(), &path, &bytes);
+            // Beside the content some thousand bytes are requests.
+            let least = cut.saturating_sub(12_000).min(size) / PART * PART;
+            assert!(again.resumed >= least, "cut after {cut} of {size}: {again:?}");
+            assert!(get(store.as_mut(), &path) == bytes, "cut after {cut} of {size}");
             store.delete(&path).unwrap();
         }
     }
 }
 
-fn put_again(store: &mut dyn tillstick::store::Store, path: &str, bytes: &[u8], cut: i64) {
-    let sent = put(store, path, bytes);
-    let again = (8 << 20) + 500_000;
-    assert!(sent.bytes <= bytes.len() as u64, "cut after {cut}: {sent:?}");
-    if bytes.len() > 8 << 20 && cut > again {
-        let least = (cut as u64 - again as u64) / (8 << 20) * (8 << 20);
-        assert!(sent.resumed >= least, "cut after {cut}: {sent:?}");
-    }
-    assert!(get(store, path) == bytes, "cut after {cut}");
+#[test]
+#[ignore = "make test-stores"]
+fn a_service_that_has_no_time_is_asked_again() {
+    let proxy = Proxy::to(CEPH.at);
+    let bucket = Bucket::ceph().through(&proxy);
+    let (mut store, bytes) = (opened(&bucket), noise(9_000_000, 3));
+    proxy.busy_for(2);
+    put(store.as_mut(), "4711/b/x", &bytes);
+    proxy.busy_for(1000);
+    let error = put_here(opened(&bucket).as_mut(), "4711/b/y", &bytes).unwrap_err();
+    assert!(error.kind() == Kind::Busy && error.report().contains("503"), "{}", error.report());
+    proxy.mend();
+    assert_eq!(names(store.as_mut(), "4711/b"), ["x"]);
 }
 
 #[test]
 #[ignore = "make test-stores"]
-fn a_secret_that_others_may_read_is_refused_before_anything_is_sent() {
-    let moto = Moto::start();
-    fs::set_permissions(moto.secret(), fs::Permissions::from_mode(0o644)).unwrap();
-    let config = crate::contract::config_of(&moto.at_port(1, "").table());
-    let error = tillstick::store::open(&config).map(|_| ()).unwrap_err();
-    assert!(error.kind() == Kind::Refused && !error.report().contains("secret\n"), "{}", error.report());
+fn a_line_that_stalls_is_given_up() {
+    let proxy = Proxy::to(CEPH.at);
+    let quick = Bucket::ceph().impatient().through(&proxy);
+    let bytes = noise(9_000_000, 3);
+    for stall in [0, 1_000, 300_000] {
+        proxy.stall_after(stall);
+        let begun = Instant::now();
+        let error = put_here(opened(&quick).as_mut(), "4711/b/x", &bytes).unwrap_err();
+        assert!(error.kind() == Kind::Io && error.report().contains("for too long"), "{}", error.report());
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        proxy.mend();
+        assert!(opened(&quick).list("4711/b").unwrap().is_empty());
+    }
+}
+
+/// What is changed on its way is refused by the service; what is changed on its way back is found by who reads it.
+#[test]
+#[ignore = "make test-stores"]
+fn a_bit_that_is_changed_on_the_way_gets_nowhere() {
+    let proxy = Proxy::to(CEPH.at);
+    let bucket = Bucket::ceph().through(&proxy);
+    let (mut store, bytes) = (opened(&bucket), noise(200_000, 3));
+    proxy.flip_after(100_000);
+    let error = put_here(store.as_mut(), "4711/b/x", &bytes).unwrap_err();
+    assert!(error.kind() == Kind::Io && error.report().contains("changed on its way"), "{}", error.report());
+    proxy.mend();
+    assert!(store.list("4711/b").unwrap().is_empty());
+    put(store.as_mut(), "4711/b/x", &bytes);
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn nothing_is_sent_to_a_service_whose_certificate_nobody_trusts() {
+    let proxy = Proxy::to(CEPH.with_tls);
+    for ca in [Some("other.pem"), None] {
+        let mut bucket = Bucket::ceph_with_tls().through(&proxy);
+        bucket.more = ca.map_or(String::new(), |ca| format!("ca_file = {:?}", tls(ca)));
+        let before = proxy.sent();
+        let error = bucket.fails_to_put();
+        assert!(error.report().contains("ca_file"), "{}", error.report());
+        let sent = proxy.sent() - before;
+        assert!(sent > 0 && sent < 1000, "a handshake that is broken off, and no more: {sent} bytes");
+    }
+    let elsewhere = Proxy::at("127.0.0.2", CEPH.with_tls);
+    let mut other = Bucket::ceph_with_tls().through(&elsewhere);
+    other.endpoint = other.endpoint.replace("localhost", "127.0.0.2");
+    let error = other.fails_to_put();
+    assert!(error.report().contains("of another host"), "{}", error.report());
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn what_is_wrong_is_told_with_what_helps() {
+    let bucket = Bucket::ceph();
+    secret_file(&bucket.secret(), "wrong");
+    let error = bucket.fails_to_put();
+    assert!(error.kind() == Kind::Refused && error.report().contains("secret_key_file"), "{}", error.report());
+    let nowhere = Bucket { bucket: "no-such-bucket".into(), ..Bucket::ceph() };
+    let error = opened(&nowhere).list("").unwrap_err();
+    assert!(error.kind() == Kind::Config && error.report().contains("make the bucket"), "{}", error.report());
+    let dead = Bucket { endpoint: "http://127.0.0.1:1".into(), ..Bucket::ceph() };
+    let error = dead.fails_to_put();
+    assert!(error.kind() == Kind::Io && error.report().contains("refused"), "{}", error.report());
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn a_clock_that_is_wrong_is_named_as_the_cause() {
+    let (plain, tls) = (Bucket::ceph(), Bucket::ceph_with_tls());
+    let site = Box::new();
+    for (bucket, time) in
+        [(&plain, "2031-01-01 12:00:00"), (&plain, "2024-01-01 12:00:00"), (&tls, "2019-01-01 12:00:00")]
+    {
+        site.configure("", &format!("[stores.away]\n{}", bucket.table()));
+        let told = site.run_at(time, &["store", "test", "away"]).exits(1);
+        assert!(told.out.contains("clock"), "{time}: {}", told.out);
+    }
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn secrets_come_from_files_that_nobody_else_reads_or_from_systemd() {
+    let bucket = Bucket::ceph();
+    let site = Box::new();
+    let by_systemd = bucket.table().replace(&format!("{:?}", bucket.secret()), "\"credential:s3.secret\"");
+    site.configure("", &format!("[stores.away]\n{by_systemd}"));
+    let none = site.run(&["store", "test", "away"]).exits(1);
+    assert!(none.out.contains("LoadCredential"), "{}", none.out);
+    let mut handed = site.command(&["store", "test", "away"]);
+    handed.env("CREDENTIALS_DIRECTORY", bucket.dir.path());
+    ran(handed).exits(0).prints(&["good    delete"]);
+    fs::set_permissions(bucket.secret(), fs::Permissions::from_mode(0o644)).unwrap();
+    let error = open(&config_of(&bucket.table())).map(|_| ()).unwrap_err();
+    assert!(error.kind() == Kind::Refused && error.report().contains("chmod 600"), "{}", error.report());
+    assert!(!error.report().contains("SKTEST"));
 }

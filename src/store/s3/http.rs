@@ -3,9 +3,10 @@
 use std::fs;
 use std::io::Read;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use ureq::http::Response;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -13,17 +14,19 @@ use ureq::{Agent, SendBody};
 
 use super::sign::{EMPTY, Request, Signer, encode, hex};
 use super::xml;
-use crate::config::{S3Config, SecretAt};
+use crate::config::S3Config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::secret;
 
-/// How long a line may be silent before it counts as dead.
-const SILENCE: Duration = Duration::from_secs(60);
-const CONNECT: Duration = Duration::from_secs(20);
-/// Putting the parts of a large upload together takes a service a while.
-const ANSWER: Duration = Duration::from_secs(300);
+/// Putting the parts of a large upload together takes a service longer than anything else: so many times the longest silence.
+const ANSWER: u32 = 5;
 /// Lists and errors are not longer, in bytes.
 const TEXT_MAX: u64 = 16 << 20;
+/// How often a request is made in all when the service has no time for it, and how long is waited before the second one.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(200);
+/// A clock that is off by more is no longer believed by services.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// What can be asked of one bucket; cheap to clone.
 #[derive(Clone)]
@@ -37,11 +40,12 @@ pub(super) struct Http {
     place: String,
 }
 
-/// What is sent.
+/// What is sent; a stream is opened anew for each try.
+#[derive(Clone, Copy)]
 pub(super) enum Body<'b> {
     None,
     Bytes(&'b [u8]),
-    Stream { reader: &'b mut dyn Read, size: u64, sha256: &'b str },
+    Stream { open: &'b dyn Fn() -> Result<Box<dyn Read + Send + 'b>>, size: u64, sha256: &'b str },
 }
 
 /// What came back, and is no error.
@@ -49,10 +53,7 @@ pub(super) struct Answer(Response<ureq::Body>);
 
 impl Http {
     pub(super) fn new(config: &S3Config) -> Result<Self> {
-        let secret_key = match &config.secret_key_file {
-            SecretAt::File(path) => secret::of_file(path)?,
-            SecretAt::Credential(name) => secret::of_credential(name)?,
-        };
+        let secret_key = secret::read(&config.secret_key_file)?;
         let (scheme, host) = match config.endpoint.strip_prefix("http://") {
             Some(host) => ("http", host.strip_suffix(":80").unwrap_or(host)),
             None => ("https", config.endpoint.trim_start_matches("https://")),
@@ -67,8 +68,27 @@ impl Http {
         Ok(Self { agent: agent(config)?, signer: Arc::new(signer), scheme, host, root, place })
     }
 
-    /// Sends a request for `key`, or for the bucket when it is empty. Names in `query` and `headers` must be sorted.
+    /// Sends a request for `key`, or for the bucket when it is empty, again and again while the service has no time for it.
     pub(super) fn ask(
+        &self,
+        method: &'static str,
+        key: &str,
+        query: &[(&str, String)],
+        headers: &[(&'static str, String)],
+        body: Body<'_>,
+    ) -> Result<Answer> {
+        let mut pause = PAUSE;
+        for _ in 1..TRIES {
+            match self.once(method, key, query, headers, body) {
+                Err(error) if error.kind() == Kind::Busy => thread::sleep(pause),
+                answer => return answer,
+            }
+            pause *= 2;
+        }
+        self.once(method, key, query, headers, body)
+    }
+
+    fn once(
         &self,
         method: &'static str,
         key: &str,
@@ -93,9 +113,7 @@ impl Http {
         let request = Request { method, host: &self.host, path: &path, query: &query, headers, sha256 };
         let signed = self.signer.sign(&request, Timestamp::now());
         let url = format!("{}://{}{path}{}{query}", self.scheme, self.host, if query.is_empty() { "" } else { "?" });
-        let answer = self.send(method, &url, &signed, body);
-        let answer =
-            answer.map_err(|error| self.failed(error)).context(|| format!("cannot reach the bucket {}", self.place))?;
+        let answer = self.send(method, &url, &signed, body).context(|| format!("cannot reach {}", self.place))?;
         match answer.status().as_u16() {
             200..=299 => Ok(Answer(answer)),
             status => Err(self.refused(status, Answer(answer), key)),
@@ -108,8 +126,8 @@ impl Http {
         url: &str,
         headers: &[(&'static str, String)],
         body: Body<'_>,
-    ) -> std::result::Result<Response<ureq::Body>, ureq::Error> {
-        match body {
+    ) -> Result<Response<ureq::Body>> {
+        let answer = match body {
             Body::None if method != "POST" => {
                 let mut request = match method {
                     "HEAD" => self.agent.head(url),
@@ -129,61 +147,98 @@ impl Http {
                 match body {
                     Body::None => request.send(&[][..]),
                     Body::Bytes(bytes) => request.send(bytes),
-                    Body::Stream { reader, size, .. } => request
-                        .header("content-length", size.to_string())
-                        .send(SendBody::from_reader(&mut Sending(reader))),
+                    Body::Stream { open, size, .. } => {
+                        request.header("content-length", size.to_string()).send(SendBody::from_reader(&mut open()?))
+                    }
                 }
             }
-        }
-    }
-
-    fn failed(&self, error: ureq::Error) -> Error {
-        let text = error.to_string();
-        let told = match error {
-            // A reader of ours that was stopped, or a source that is gone, travels through the library.
-            ureq::Error::Io(io) => match io.downcast::<Error>() {
-                Ok(own) => return own,
-                Err(io) => Error::new(Kind::Io, text.clone()).because(io),
-            },
-            _ => Error::new(Kind::Io, text.clone()),
         };
-        let clock = ["NotValidYet", "not valid yet", "Expired", "expired"].iter().any(|word| text.contains(word));
-        match (clock, text.contains("UnknownIssuer") || text.contains("certificate")) {
-            (true, _) => told.help("is the clock of this box right? By it the certificate of the service is not valid"),
-            (false, true) => {
-                told.help("the service's certificate is of nobody who is trusted: set ca_file for a CA of your own")
-            }
-            (false, false) => told,
-        }
+        answer.map_err(failed)
     }
 
     fn refused(&self, status: u16, answer: Answer, key: &str) -> Error {
+        let skew = answer.header("date").and_then(|date| skew(&date, Timestamp::now()));
         let text = answer.text().unwrap_or_default();
         let code = xml::text(&text, "Code").unwrap_or_default();
-        let said = xml::text(&text, "Message").map_or(String::new(), |said| format!(": {said}"));
-        let what = format!("the bucket {} answers {status} {code}{said} for {key:?}", self.place);
-        match (status, code.as_str()) {
-            (_, "RequestTimeTooSkewed") => {
-                Error::new(Kind::Io, what).help("the clock of this box is wrong: set it, and see that it stays right")
+        let said = xml::text(&text, "Message").filter(|said| !said.is_empty());
+        let said = said.map_or(String::new(), |said| format!(": {said}"));
+        let of = if key.is_empty() { String::new() } else { format!(" of {key:?}") };
+        let what = format!("{} answers {status} {code}{said}{of}", self.place).replace(" :", ":");
+        let (kind, help) = match (status, code.as_str()) {
+            (403, "RequestTimeTooSkewed") => (Kind::Io, Some(CLOCK)),
+            // The answer to HEAD has no text, but the time of whoever gave it.
+            (401 | 403, _) if skew.is_some_and(|skew| skew.abs() > SKEW) => (Kind::Io, Some(CLOCK)),
+            (_, "NoSuchBucket") => (Kind::Config, Some("make the bucket, or name the right one")),
+            (404, _) => (Kind::Missing, None),
+            (_, "QuotaExceeded") | (507, _) => (Kind::NoSpace, Some("the service has no more room for you")),
+            (401 | 403, _) => (
+                Kind::Refused,
+                Some("look at access_key, secret_key_file and region, and at what this key may do in the bucket"),
+            ),
+            (300..=399, _) | (400, "AuthorizationHeaderMalformed") => {
+                (Kind::Config, Some("the bucket is elsewhere: look at endpoint, region and path_style"))
             }
-            (_, "NoSuchBucket") => Error::new(Kind::Config, what).help("make the bucket, or name the right one"),
-            (404, _) => Error::new(Kind::Missing, what),
-            (_, "QuotaExceeded") | (507, _) => {
-                Error::new(Kind::NoSpace, what).help("the service has no more room for you")
+            (400, "XAmzContentSHA256Mismatch" | "BadDigest" | "InvalidDigest") => {
+                (Kind::Io, Some("the content was changed on its way; it is tried again"))
             }
-            (401 | 403, _) => Error::new(Kind::Refused, what)
-                .help("look at access_key, secret_key_file, region, and at what this key may do in the bucket"),
-            (400, "XAmzContentSHA256Mismatch" | "BadDigest") => {
-                Error::new(Kind::Io, what).help("the content was changed on its way; it is tried again")
-            }
-            _ => Error::new(Kind::Io, what),
+            (429 | 500 | 502 | 503 | 504, _) => (Kind::Busy, Some("the service has no time; it is tried again")),
+            _ => (Kind::Io, None),
+        };
+        let error = Error::new(kind, what);
+        match help {
+            Some(help) => error.help(help),
+            None => error,
         }
+    }
+}
+
+const CLOCK: &str = "the clock of this box is wrong: set it, and see that it stays right";
+
+/// By how much our clock is ahead of the one of the service.
+fn skew(date: &str, now: Timestamp) -> Option<SignedDuration> {
+    let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
+    Some(now.duration_since(theirs))
+}
+
+/// What went wrong before there was an answer.
+fn failed(error: ureq::Error) -> Error {
+    let text = match error {
+        // A reader of ours that was stopped, or a source that is gone, travels through the library.
+        ureq::Error::Io(io) => match io.downcast::<Error>() {
+            Ok(own) => return own,
+            Err(io) => io.to_string(),
+        },
+        ureq::Error::Timeout(_) => "nothing was heard from it for too long".to_owned(),
+        error => error.to_string(),
+    };
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let help = match () {
+        () if has(&["NotValidYet", "not valid yet", "Expired", "expired"]) => {
+            Some("is the clock of this box right? By it the certificate of the service is not valid")
+        }
+        () if has(&["NotValidForName", "not valid for name"]) => {
+            Some("the certificate is of another host: look at endpoint, and at path_style")
+        }
+        () if has(&["UnknownIssuer", "certificate"]) => {
+            Some("the service's certificate is of nobody who is trusted: set ca_file for a CA of your own")
+        }
+        () => None,
+    };
+    let error = Error::new(Kind::Io, text);
+    match help {
+        Some(help) => error.help(help),
+        None => error,
     }
 }
 
 impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<String> {
         self.0.headers().get(name)?.to_str().ok().map(str::to_owned)
+    }
+
+    /// What the service calls this state of the object; without its quotes.
+    pub(super) fn etag(&self) -> Option<String> {
+        self.header("etag").map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty())
     }
 
     pub(super) fn text(self) -> Result<String> {
@@ -199,15 +254,6 @@ impl Answer {
             true => Ok(bytes),
             false => Err(Error::new(Kind::Damaged, format!("the answer of the service is longer than {limit} bytes"))),
         }
-    }
-}
-
-/// Gives a borrowed reader the size that the library wants.
-struct Sending<'b>(&'b mut dyn Read);
-
-impl Read for Sending<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read(buffer)
     }
 }
 
@@ -234,11 +280,11 @@ fn agent(config: &S3Config) -> Result<Agent> {
         .tls_config(tls.build())
         .http_status_as_error(false)
         .max_redirects(0)
-        .timeout_connect(Some(CONNECT))
-        .timeout_resolve(Some(CONNECT))
-        .timeout_recv_response(Some(ANSWER))
-        .timeout_per_read(Some(SILENCE))
-        .timeout_per_write(Some(SILENCE))
+        .timeout_connect(Some(config.timeout))
+        .timeout_resolve(Some(config.timeout))
+        .timeout_recv_response(Some(config.timeout * ANSWER))
+        .timeout_per_read(Some(config.timeout))
+        .timeout_per_write(Some(config.timeout))
         .build();
     Ok(agent.into())
 }

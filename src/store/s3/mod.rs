@@ -8,6 +8,8 @@ mod xml;
 
 use std::io::{self, Read};
 
+use sha2::{Digest, Sha256};
+
 use super::content::Content;
 use super::upload::join;
 use super::{Entry, Sent, Store};
@@ -37,6 +39,7 @@ struct S3 {
 struct Object {
     size: u64,
     etag: String,
+    is_md5: bool,
     sha256: Option<String>,
 }
 
@@ -64,8 +67,9 @@ impl S3 {
         };
         let header = |name: &str| answer.header(name);
         let size = header("content-length").and_then(|size| size.parse().ok()).unwrap_or_default();
-        let etag = header("etag").unwrap_or_default().trim_matches('"').to_owned();
-        Ok(Some(Object { size, etag, sha256: header(SHA256) }))
+        // With such encryption the ETag is no MD5, and says nothing of the content.
+        let is_md5 = header("x-amz-server-side-encryption").is_none_or(|by| by == "AES256");
+        Ok(Some(Object { size, etag: answer.etag().unwrap_or_default(), is_md5, sha256: header(SHA256) }))
     }
 
     /// Every key below `dir/`, or with `delimiter` the names in it.
@@ -96,7 +100,7 @@ impl S3 {
                     all.push(Entry { name: found.trim_end_matches('/').to_owned(), size: 0, is_dir: true });
                 }
             }
-            token = xml::text(&text, "NextContinuationToken").filter(|token| !token.is_empty());
+            token = xml::next_page(&text, "NextContinuationToken")?;
             if token.is_none() {
                 return Ok(all);
             }
@@ -104,9 +108,11 @@ impl S3 {
     }
 
     fn put_at_once(&self, path: &str, content: &Content, run: &Run) -> Result<()> {
-        let headers = [(SHA256, content.sha256().to_owned())];
-        let mut reader = content.reader(0, self.pace, run)?;
-        let body = Body::Stream { reader: reader.as_mut(), size: content.size(), sha256: content.sha256() };
+        let hashed = multipart::hash_part(content, 0, content.size(), &mut Sha256::new(), run)?;
+        let headers = [multipart::md5_header(&hashed.md5), (SHA256, content.sha256().to_owned())];
+        let open = || content.reader(0, self.pace, run);
+        // Signed is the sum that it must have: what is damaged here is refused by the service.
+        let body = Body::Stream { open: &open, size: content.size(), sha256: content.sha256() };
         self.http.ask("PUT", &self.key(path), &[], &headers, body).map(|_| ())
     }
 }
@@ -136,8 +142,7 @@ impl Store for S3 {
             false => multipart::put(&self.http, &self.key(path), content, self.pace, run)?,
         };
         run.end(Stage::Copy);
-        // An empty ETag says nothing, and one of an object that the service encrypts is no MD5.
-        let agrees = |object: &Object| etag.as_ref().is_none_or(|etag| object.etag.is_empty() || object.etag == *etag);
+        let agrees = |object: &Object| !object.is_md5 || etag.as_ref().is_none_or(|etag| object.etag == *etag);
         match self.look(path)? {
             Some(object) if is_it(&object) && agrees(&object) => Ok(sent),
             _ => Err(Error::new(Kind::Io, format!("{} does not have what was sent as {path:?}", self.label)).help(

@@ -78,6 +78,26 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The bytes that hex digits stand for.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    text.len().is_multiple_of(2).then_some(())?;
+    (0..text.len()).step_by(2).map(pair).collect()
+}
+
+/// 16 bytes, or any number of them, as some headers want them.
+pub(super) fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for three in bytes.chunks(3) {
+        let word = (0..3).fold(0_usize, |word, at| word << 8 | usize::from(three.get(at).copied().unwrap_or(0)));
+        for at in 0..4 {
+            out.push(if at <= three.len() { char::from(DIGITS[word >> (18 - 6 * at) & 63]) } else { '=' });
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,5 +162,16 @@ mod tests {
     fn paths_are_encoded_as_the_specification_wants() {
         assert_eq!(encode("a b/ä+%41=~", true), "a%20b/%C3%A4%2B%2541%3D~");
         assert_eq!(encode("a/b", false), "a%2Fb");
+    }
+
+    #[test]
+    fn bytes_and_their_texts() {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(unhex("00ff1a"), Some(vec![0, 255, 26]));
+        for wrong in ["0", "0g", "ä"] {
+            assert_eq!(unhex(wrong), None);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What the answers of S3 services need of XML: the texts of elements by their names, without regard to name spaces.
 
+use crate::error::{Error, Kind, Result};
+
 /// The insides of all elements `name`, in their order. They may not lie in each other.
 pub(super) fn all<'x>(xml: &'x str, name: &str) -> Vec<&'x str> {
     let (open, close) = (format!("<{name}"), format!("</{name}>"));
@@ -28,6 +30,17 @@ pub(super) fn all<'x>(xml: &'x str, name: &str) -> Vec<&'x str> {
 /// The text of the first element `name`.
 pub(super) fn text(xml: &str, name: &str) -> Option<String> {
     all(xml, name).first().map(|raw| unescape(raw.trim()))
+}
+
+/// Where the next page of a list begins; `None` when this was the last.
+pub(super) fn next_page(xml: &str, marker: &str) -> Result<Option<String>> {
+    if text(xml, "IsTruncated").as_deref() != Some("true") {
+        return Ok(None);
+    }
+    let marker = text(xml, marker).filter(|marker| !marker.is_empty());
+    marker
+        .map(Some)
+        .ok_or_else(|| Error::new(Kind::Io, "the service cuts a list short and does not say how it goes on"))
 }
 
 fn unescape(raw: &str) -> String {

@@ -28,6 +28,10 @@ const TYPES: [(&str, Option<Type>); 4] =
 /// The shortest and the longest `overdue` on offer.
 const OVERDUE: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(365 * 86_400));
 
+/// How long the line to a server may be silent: the bounds, and the default.
+const TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+
 /// With less a backup is never off-site before the next one.
 const BANDWIDTH_MIN: u64 = 1000;
 
@@ -72,7 +76,7 @@ pub enum StoreKind {
     /// `type = "directory"`: a folder of a second disk or a mounted NAS.
     Directory(DirectoryConfig),
     /// `type = "s3"`: a bucket.
-    S3(S3Config),
+    S3(Box<S3Config>),
 }
 
 impl StoreKind {
@@ -97,7 +101,7 @@ impl StoreConfig {
         let retention = section.table("retention", |section| retention::read(section, inherited));
         let kind = match kind {
             Type::Directory => StoreKind::Directory(DirectoryConfig::read(section)?),
-            Type::S3 => StoreKind::S3(S3Config::read(section)?),
+            Type::S3 => StoreKind::S3(Box::new(S3Config::read(section)?)),
         };
         Some(Self { enabled, append_only, overdue, hours, bandwidth, retention, kind })
     }

@@ -1,10 +1,13 @@
 //! `type = "s3"`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::secret::{SecretAt, secret};
+use super::{TIMEOUT, TIMEOUT_DEFAULT};
 use crate::config::show::{Out, path_text, quoted};
-use crate::config::take::{Section, flag, parsed, path};
+use crate::config::take::{Section, duration, flag, parsed, path};
+use crate::config::units;
 
 /// A bucket of any service that speaks S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct S3Config {
     pub access_key: String,
     /// `secret_key_file`: the file that holds the key's secret, for its owner alone, or `credential:NAME`; required.
     pub secret_key_file: SecretAt,
+    /// `timeout`: how long the line may be silent before it counts as dead; `"1m"`.
+    pub timeout: Duration,
     /// `ca_file`: the certificates (PEM) that are trusted instead of the public ones; none.
     pub ca_file: Option<PathBuf>,
 }
@@ -38,6 +43,7 @@ impl S3Config {
         let access_key =
             section.required("access_key", parsed("a key's name", "AKIAIOSFODNN7EXAMPLE", word), "\"AKIA...\"");
         let secret_key_file = section.required("secret_key_file", secret, "\"/etc/tillstick/cloud.secret\"");
+        let timeout = section.get("timeout", duration(TIMEOUT.0, TIMEOUT.1), TIMEOUT_DEFAULT);
         let ca_file = section.optional("ca_file", path);
         Some(Self {
             endpoint: endpoint?,
@@ -47,6 +53,7 @@ impl S3Config {
             path_style,
             access_key: access_key?,
             secret_key_file: secret_key_file?,
+            timeout,
             ca_file,
         })
     }
@@ -60,6 +67,7 @@ impl S3Config {
         out.key("path_style", self.path_style);
         out.key("access_key", quoted(&self.access_key));
         out.key("secret_key_file", self.secret_key_file.text());
+        out.key("timeout", quoted(&units::format_duration(self.timeout)));
         if let Some(path) = &self.ca_file {
             out.key("ca_file", path_text(path));
         }
