@@ -131,7 +131,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "[sources.\"a/b\"]\ntype = \"sqlite\"\npath = \"/x\"",
         "t:7: sources.\"a/b\": \"a/b\" cannot be part of a file name: '/'",
     ),
-    ("[stores.off]\ntype = \"sftp\"\nbucket = \"x\"", "t:8: stores.off.type: this type is not in this version"),
+    ("[stores.off]\ntype = \"ftp\"\nbucket = \"x\"", "t:8: stores.off.type: this type is not in this version"),
     (
         "[stores.off]\ntype = \"tape\"\nx = 1",
         "t:8: stores.off.type: expected one of \"directory\", \"ftp\", \"sftp\", \"s3\", found \"tape\"",

@@ -78,7 +78,7 @@ impl Site {
         skip.extend(secrets);
         skip.extend(self.config.stores.values().filter_map(|store| match &store.kind {
             StoreKind::Directory(directory) => Some(directory.path.clone()),
-            StoreKind::S3(_) => None,
+            StoreKind::S3(_) | StoreKind::Sftp(_) => None,
         }));
         for source in self.config.sources.values() {
             if let SourceKind::Sqlite(sqlite) = &source.kind {

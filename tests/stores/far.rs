@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::contract::{Subject, opened};
 use crate::directory::Folder;
 use crate::kit::Box;
-use crate::proxy::Proxy;
+use crate::line::Proxy;
 use crate::running::{Agent, BY_HAND, comes, configure};
 use crate::s3::Bucket;
 use crate::servers::CEPH;

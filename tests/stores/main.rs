@@ -15,13 +15,17 @@ mod till;
 
 mod contract;
 mod directory;
-#[cfg(feature = "s3")]
-mod far;
-#[cfg(feature = "s3")]
-mod proxy;
 mod queue;
-#[cfg(feature = "s3")]
-mod s3;
-#[cfg(feature = "s3")]
-mod servers;
 mod verbs;
+
+// What has a server: `make test-stores`, with all features.
+#[cfg(all(feature = "s3", feature = "sftp"))]
+mod far;
+#[cfg(all(feature = "s3", feature = "sftp"))]
+mod line;
+#[cfg(all(feature = "s3", feature = "sftp"))]
+mod s3;
+#[cfg(all(feature = "s3", feature = "sftp"))]
+mod servers;
+#[cfg(all(feature = "s3", feature = "sftp"))]
+mod sftp;

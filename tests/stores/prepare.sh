@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Brings the servers that `make test-stores` tries the stores on into a cache: Ceph and its gateway for S3 of this Debian,
+# OpenSSH's server, all
 # unpacked and not installed, and moto. Of other packages only libraries and small tools are installed, where they are missing.
 # Usage: prepare.sh CACHE
 set -euo pipefail
@@ -12,13 +13,14 @@ servers=(
   python3-ceph-argparse python3-ceph-common python3-rados python3-prettytable python3-wcwidth
   libboost-thread1.74.0 libboost-context1.74.0 libfmt9 libtcmalloc-minimal4 libgoogle-perftools4 liblua5.3-0 liboath0
   librabbitmq4 libsnappy1v5 libleveldb1d libfuse2
+  openssh-server libwrap0
 )
 # What these are linked with, and what the tests themselves need.
 libraries=(
   libaio1 libblkid1 libboost-filesystem1.74.0 libboost-iostreams1.74.0 libcap-ng0 libcurl3-gnutls libcurl4 libdaxctl1 libexpat1
   libibverbs1 libicu72 libkmod2 libldap-2.5-0 liblz4-1 libndctl6 libnl-3-200 libnl-route-3-200 libpmem1 librdmacm1 libssl3
 )
-tools=(curl openssl python3-venv)
+tools=(curl openssh-client openssl python3-venv)
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 

@@ -11,10 +11,10 @@ use tempfile::TempDir;
 use tillstick::error::{Error, Kind};
 use tillstick::store::{Content, Sent, Store, open};
 
-use crate::contract::{Subject, config_of, get, holds, names, noise, opened, put, quietly};
+use crate::contract::{Subject, config_of, holds, names, noise, opened, put, quietly};
 use crate::kit::{Box, ran, scratch};
+use crate::line::{Proxy, anywhere};
 use crate::proof;
-use crate::proxy::Proxy;
 use crate::servers::{CEPH, Moto, make_bucket, secret_file, tls};
 use crate::verbs::life;
 
@@ -112,7 +112,7 @@ impl Subject for Bucket {
     }
 }
 
-fn put_here(store: &mut dyn Store, path: &str, bytes: &[u8]) -> Result<Sent, Error> {
+pub(crate) fn put_here(store: &mut dyn Store, path: &str, bytes: &[u8]) -> Result<Sent, Error> {
     quietly(|run| store.put(path, &Content::bytes(bytes.to_vec()), run))
 }
 
@@ -151,41 +151,15 @@ fn a_list_of_more_than_a_page_is_whole() {
     assert!(store.list("").unwrap().is_empty());
 }
 
-/// Wherever the line is cut, what is in sight is whole, and the next put sends no more than one part again.
+/// At most one part is sent again.
 #[test]
 #[ignore = "make test-stores"]
 fn a_line_that_is_cut_anywhere_leaves_nothing_wrong_in_a_bucket() {
     let proxy = Proxy::to(CEPH.at);
     let bucket = Bucket::ceph().through(&proxy);
-    let mut lot = 88_172_645_463_325_252_u64;
-    for (size, cases) in [(200_000_u64, proof::cases(30, 700)), (18_000_000, proof::cases(6, 300))] {
-        let bytes = noise(size as usize, 5);
-        for case in 0..cases {
-            lot ^= lot << 13;
-            lot ^= lot >> 7;
-            lot ^= lot << 17;
-            let (cut, name) = (lot % (size + 6000), format!("{size}-{case}"));
-            let path = format!("4711/b/{name}");
-            proxy.cut_after(cut as i64);
-            let first = put_here(opened(&bucket).as_mut(), &path, &bytes);
-            proxy.mend();
-            let mut store = opened(&bucket);
-            let there = names(store.as_mut(), "4711/b").contains(&name);
-            match first {
-                Ok(_) => assert!(there, "cut after {cut} of {size}"),
-                Err(error) => assert_eq!(error.kind(), Kind::Io, "cut after {cut}: {}", error.report()),
-            }
-            if there {
-                assert!(get(store.as_mut(), &path) == bytes, "cut after {cut} of {size}");
-            }
-            let again = put(store.as_mut(), &path, &bytes);
-            // Beside the content some thousand bytes are requests.
-            let least = cut.saturating_sub(12_000).min(size) / PART * PART;
-            assert!(again.resumed >= least, "cut after {cut} of {size}: {again:?}");
-            assert!(get(store.as_mut(), &path) == bytes, "cut after {cut} of {size}");
-            store.delete(&path).unwrap();
-        }
-    }
+    let sizes = [(200_000, proof::cases(30, 700)), (18_000_000, proof::cases(6, 300))];
+    // Beside the content some thousand bytes are requests.
+    anywhere(&bucket, &proxy, sizes, |cut, size| cut.saturating_sub(12_000).min(size) / PART * PART);
 }
 
 #[test]

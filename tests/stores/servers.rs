@@ -114,3 +114,74 @@ pub(crate) fn make_bucket(at: SocketAddr, bucket: &str) {
     let signed = ["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "AKTEST:SKTEST", "-H", &sha256];
     tool("curl", &[&["-sSf", "-X", "PUT"][..], &signed, &[&url]].concat());
 }
+
+/// OpenSSH, as an account that is nobody's. It lets in who has the key.
+pub(crate) struct Sshd {
+    process: Child,
+    dir: TempDir,
+    pub(crate) at: SocketAddr,
+}
+
+impl Sshd {
+    pub(crate) fn start() -> Self {
+        let (dir, port) = (scratch(), free_ports(0));
+        let home = dir.path();
+        fs::set_permissions(home, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(home.join("files")).unwrap();
+        // A clone in root's own folder is out of its reach.
+        for program in ["usr/sbin/sshd", "lib/x86_64-linux-gnu/libwrap.so.0"] {
+            fs::copy(CACHE.join("root").join(program), home.join(program.rsplit_once('/').unwrap().1)).unwrap();
+        }
+        for (name, kind) in [("host", "ed25519"), ("host2", "ecdsa"), ("client", "ed25519")] {
+            tool("ssh-keygen", &["-q", "-t", kind, "-N", "", "-f", home.join(name).to_str().unwrap()]);
+        }
+        let text = format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {home}/host\nHostKey {home}/host2\nAuthorizedKeysFile {home}/client.pub\n\
+             PidFile none\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\n\
+             MaxStartups 100\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\nForceCommand internal-sftp -d {home}/files\n",
+            home = home.display()
+        );
+        fs::write(home.join("sshd_config"), text).unwrap();
+        let mut command = nobodys(&home.join("sshd"), home);
+        command.arg("-D").arg("-e").arg("-f").arg(home.join("sshd_config")).env("LD_LIBRARY_PATH", home);
+        let log = fs::File::create(home.join("log")).unwrap();
+        let process = command.stdin(Stdio::null()).stderr(log).spawn().unwrap();
+        let server = Self { process, dir, at: SocketAddr::from(([127, 0, 0, 1], port)) };
+        assert!(comes(|| TcpStream::connect(server.at).is_ok()), "{}", server.log());
+        server
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap()
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The account that servers run as.
+pub(crate) fn account() -> String {
+    match nix::unistd::geteuid().is_root() {
+        true => "nobody".to_owned(),
+        false => tool("id", &["-un"]).trim().to_owned(),
+    }
+}
+
+/// A server that is nobody's, like all that is in its folder, and ends when the thread does that starts it.
+fn nobodys(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    if nix::unistd::geteuid().is_root() {
+        tool("chown", &["-R", "nobody:nogroup", home.to_str().unwrap()]);
+        command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
+    }
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program).current_dir("/");
+    command
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::secret::{SecretAt, secret};
-use super::{TIMEOUT, TIMEOUT_DEFAULT};
+use super::{TIMEOUT, TIMEOUT_DEFAULT, word};
 use crate::config::show::{Out, path_text, quoted};
 use crate::config::take::{Section, duration, flag, parsed, path};
 use crate::config::units;
@@ -83,13 +83,6 @@ fn url(text: &str) -> Result<String, String> {
         return Err("after it stands a host, perhaps with a port, and nothing else".into());
     }
     Ok(text.strip_suffix('/').unwrap_or(text).to_owned())
-}
-
-fn word(text: &str) -> Result<String, String> {
-    match !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
-        true => Ok(text.to_owned()),
-        false => Err("it is one word without spaces".into()),
-    }
 }
 
 fn bucket(text: &str) -> Result<String, String> {
