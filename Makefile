@@ -9,7 +9,7 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 # The machine that `cross`, `deb` and `tarball` build for, as Rust names it.
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 
-.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-box
+.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-stores test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-box
 .PHONY: build man completions card cross deb tarball dist image clean
 
 help: ## this list
@@ -36,11 +36,15 @@ lint: ## formatting and clippy; warnings are errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	shellcheck -x -P SCRIPTDIR tests/*.sh tests/*/*.sh examples/*.sh fuzz/*.sh packaging/*.sh packaging/*/*.sh buildroot/board/*/*.sh .ci/run
 
-test-all: test lint demo test-proofs test-servers test-box ## all of it
+test-all: test lint demo test-proofs test-servers test-stores test-box ## all of it
 
 test-servers: setup ## MariaDB and PostgreSQL of this Debian, unpacked into a cache and started by the tests themselves (ONLY=word for some)
 	@tests/servers/prepare.sh $(or $(SERVER_CACHE),$(BUILD)/tmp/server-cache)
 	SERVER_CACHE=$(abspath $(or $(SERVER_CACHE),$(BUILD)/tmp/server-cache)) $(CARGO) test --locked --test servers -- $(ONLY)
+
+test-stores: setup ## stores on servers: Ceph of this Debian as S3 service, unpacked into a cache and started by the tests themselves (ONLY=word for some)
+	@tests/stores/prepare.sh $(or $(STORE_CACHE),$(BUILD)/tmp/store-cache)
+	STORE_CACHE=$(abspath $(or $(STORE_CACHE),$(BUILD)/tmp/store-cache)) $(CARGO) test --locked --test stores -- --ignored $(ONLY)
 
 test-box: setup ## the box on a real kernel in an emulated machine: sticks are plugged in and pulled (ONLY=word for some, BOX_ACCEL=tcg without KVM)
 	@tests/box/prepare.sh $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)

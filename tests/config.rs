@@ -131,7 +131,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "[sources.\"a/b\"]\ntype = \"sqlite\"\npath = \"/x\"",
         "t:7: sources.\"a/b\": \"a/b\" cannot be part of a file name: '/'",
     ),
-    ("[stores.off]\ntype = \"s3\"\nbucket = \"x\"", "t:8: stores.off.type: this type is not in this version"),
+    ("[stores.off]\ntype = \"ftp\"\nbucket = \"x\"", "t:8: stores.off.type: this type is not in this version"),
     (
         "[stores.off]\ntype = \"tape\"\nx = 1",
         "t:8: stores.off.type: expected one of \"directory\", \"ftp\", \"sftp\", \"s3\", found \"tape\"",
@@ -292,7 +292,9 @@ fn conf_d_overrides_keys_joins_tables_and_problems_name_its_files() {
     assert_eq!((config.dump.level, config.dump.threads.map(Into::into)), (4, Some(2_u32)));
     assert_eq!((config.lang, config.sources.len()), (Lang::De, 1));
     assert!(matches!(config.schedule.rule, Schedule::Every { .. }), "the later file decides: {:?}", config.schedule);
-    let StoreKind::Directory(DirectoryConfig { path }) = &config.stores[&"nas".parse().unwrap()].kind;
+    let StoreKind::Directory(DirectoryConfig { path }) = &config.stores[&"nas".parse().unwrap()].kind else {
+        panic!("a folder")
+    };
     assert_eq!(path, Path::new("/mnt/nas"));
     let names: Vec<_> = loaded.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["tillstick.toml", "10-customer.toml", "20-shop.toml"]);

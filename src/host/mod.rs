@@ -16,6 +16,7 @@ pub mod mount;
 pub mod notify;
 pub mod piped;
 pub mod process;
+pub mod secret;
 pub mod signals;
 pub mod space;
 pub mod terminal;

@@ -76,8 +76,9 @@ impl Site {
         let secrets = [BOX_KEY, STICK_KEY].map(|name| self.config.state.join(name));
         let mut skip = vec![self.primary.dir().to_owned(), self.journal()];
         skip.extend(secrets);
-        skip.extend(self.config.stores.values().map(|store| match &store.kind {
-            StoreKind::Directory(directory) => directory.path.clone(),
+        skip.extend(self.config.stores.values().filter_map(|store| match &store.kind {
+            StoreKind::Directory(directory) => Some(directory.path.clone()),
+            StoreKind::S3(_) | StoreKind::Sftp(_) => None,
         }));
         for source in self.config.sources.values() {
             if let SourceKind::Sqlite(sqlite) = &source.kind {

@@ -5,6 +5,8 @@
 //! Store       put, open, list, delete, verify: what every kind does alike
 //! upload      the same for kinds that have files: a temporary name, resume, read back, rename
 //! directory   a folder
+//! s3          a bucket
+//! sftp        a folder of an SSH server
 //! ```
 //!
 //! The contract: `put` shows its content under the final name whole or not at all, and goes on where an earlier one was
@@ -12,6 +14,10 @@
 
 mod content;
 mod directory;
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(feature = "sftp")]
+mod sftp;
 pub mod shelf;
 mod upload;
 
@@ -22,6 +28,8 @@ use std::io::Read;
 
 use crate::config::{StoreConfig, StoreKind};
 use crate::error::Result;
+#[cfg(not(all(feature = "s3", feature = "sftp")))]
+use crate::error::{Error, Kind};
 use crate::model::Run;
 
 /// What is in a folder of a store.
@@ -76,6 +84,12 @@ pub trait Store: Send {
 pub fn open(config: &StoreConfig) -> Result<Box<dyn Store>> {
     match &config.kind {
         StoreKind::Directory(directory) => directory::open(directory, config.bandwidth),
+        #[cfg(feature = "s3")]
+        StoreKind::S3(bucket) => s3::open(bucket, config.bandwidth),
+        #[cfg(feature = "sftp")]
+        StoreKind::Sftp(folder) => sftp::open(folder, config.bandwidth),
+        #[cfg(not(all(feature = "s3", feature = "sftp")))]
+        _ => Err(Error::new(Kind::Config, "this program was built without stores of this type")),
     }
 }
 

@@ -8,7 +8,7 @@
 //! ```
 //! A token is `{"id": <16 hex digits>, "mac": HMAC-SHA256(key, [1, id, serial, uuid])}`: it fits one stick of one box.
 
-mod mac;
+pub mod mac;
 pub mod rules;
 #[cfg(feature = "encryption")]
 pub mod sealing;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use tillstick::config::{StoreConfig, parse_str};
-use tillstick::error::Kind;
+use tillstick::error::{Error, Kind};
 use tillstick::model::{Cancel, Event, Monitor, Quiet, Run};
 use tillstick::store::{Content, Store, open};
 
@@ -30,8 +30,12 @@ pub(crate) fn config_of(table: &str) -> StoreConfig {
     config.stores.into_values().next().unwrap()
 }
 
+pub(crate) fn open_it(subject: &dyn Subject) -> Result<Box<dyn Store>, Error> {
+    open(&config_of(&subject.table()))
+}
+
 pub(crate) fn opened(subject: &dyn Subject) -> Box<dyn Store> {
-    open(&config_of(&subject.table())).unwrap_or_else(|error| panic!("{}", error.report()))
+    open_it(subject).unwrap_or_else(|error| panic!("{}", error.report()))
 }
 
 pub(crate) fn quietly<T>(work: impl FnOnce(&Run) -> T) -> T {

@@ -74,7 +74,7 @@ fn a_folder_that_was_not_set_up_is_not_filled() {
         assert_eq!(error.kind(), Kind::Missing);
         assert!(error.report().contains("store init"), "{}", error.report());
     }
-    let StoreKind::Directory(directory) = &config.kind;
+    let StoreKind::Directory(directory) = &config.kind else { panic!("a folder") };
     let refused = init_directory(directory, dir.path(), false).unwrap_err();
     assert_eq!(refused.kind(), Kind::Refused, "the same file system as the backups: {}", refused.report());
     assert!(fs::read_dir(dir.path().join("nas")).unwrap().next().is_none(), "nothing was written");

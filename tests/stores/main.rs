@@ -17,3 +17,15 @@ mod contract;
 mod directory;
 mod queue;
 mod verbs;
+
+// What has a server: `make test-stores`, with all features.
+#[cfg(all(feature = "s3", feature = "sftp"))]
+mod far;
+#[cfg(all(feature = "s3", feature = "sftp"))]
+mod line;
+#[cfg(all(feature = "s3", feature = "sftp"))]
+mod s3;
+#[cfg(all(feature = "s3", feature = "sftp"))]
+mod servers;
+#[cfg(all(feature = "s3", feature = "sftp"))]
+mod sftp;

@@ -25,7 +25,7 @@ pub use source::{
     SqliteConfig, Unreadable,
 };
 pub use sticks::{Accept, After, Automount, StickPath, SticksConfig, TseConfig};
-pub use store::{DirectoryConfig, StoreConfig, StoreKind};
+pub use store::{DirectoryConfig, Login, S3Config, SecretAt, SftpConfig, StoreConfig, StoreKind};
 
 use crate::config::take::{Section, one_of};
 

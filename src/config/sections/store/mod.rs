@@ -1,10 +1,16 @@
 //! `[stores.<name>]`: where further copies go. The keys of each type have a file of their own.
 
 mod directory;
+mod s3;
+mod secret;
+mod sftp;
 
 use std::time::Duration;
 
 pub use directory::DirectoryConfig;
+pub use s3::S3Config;
+pub use secret::SecretAt;
+pub use sftp::{Login, SftpConfig};
 
 use super::feedback::{QuietHours, parse_hours};
 use super::recipients::recipients;
@@ -20,10 +26,14 @@ use crate::policy::retry::Hours;
 
 /// The words for the types: those of this version, and those to come.
 const TYPES: [(&str, Option<Type>); 4] =
-    [("directory", Some(Type::Directory)), ("ftp", None), ("sftp", None), ("s3", None)];
+    [("directory", Some(Type::Directory)), ("ftp", None), ("sftp", Some(Type::Sftp)), ("s3", Some(Type::S3))];
 
 /// The shortest and the longest `overdue` on offer.
 const OVERDUE: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(365 * 86_400));
+
+/// How long the line to a server may be silent: the bounds, and the default.
+const TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 
 /// With less a backup is never off-site before the next one.
 const BANDWIDTH_MIN: u64 = 1000;
@@ -38,9 +48,37 @@ fn bandwidth(node: &Node) -> Taken<u64> {
     }
 }
 
+/// One word.
+fn word(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
+        true => Ok(text.to_owned()),
+        false => Err("it is one word without spaces".into()),
+    }
+}
+
+/// A server's name or address.
+fn host(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || ".-:_".contains(c);
+    match !text.is_empty() && text.chars().all(good) {
+        true => Ok(text.to_owned()),
+        false => Err("it is a name or an address, without user and port".into()),
+    }
+}
+
+/// A folder on a server, from `/` on or from where a login arrives.
+fn remote(text: &str) -> Result<String, String> {
+    let text = if text.len() > 1 { text.trim_end_matches('/') } else { text };
+    match !text.is_empty() && !text.chars().any(char::is_control) {
+        true => Ok(text.to_owned()),
+        false => Err("it is a folder, as in \"/srv/backups\"".into()),
+    }
+}
+
 #[derive(Clone)]
 enum Type {
     Directory,
+    S3,
+    Sftp,
 }
 
 /// One store: the keys that all stores have, and those of its type.
@@ -69,6 +107,10 @@ pub struct StoreConfig {
 pub enum StoreKind {
     /// `type = "directory"`: a folder of a second disk or a mounted NAS.
     Directory(DirectoryConfig),
+    /// `type = "s3"`: a bucket.
+    S3(Box<S3Config>),
+    /// `type = "sftp"`: a folder of an SSH server.
+    Sftp(Box<SftpConfig>),
 }
 
 impl StoreKind {
@@ -76,6 +118,7 @@ impl StoreKind {
     pub fn is_off_site(&self) -> bool {
         match self {
             Self::Directory(_) => false,
+            Self::S3(_) | Self::Sftp(_) => true,
         }
     }
 }
@@ -93,6 +136,8 @@ impl StoreConfig {
         let retention = section.table("retention", |section| retention::read(section, inherited));
         let kind = match kind {
             Type::Directory => StoreKind::Directory(DirectoryConfig::read(section)?),
+            Type::S3 => StoreKind::S3(Box::new(S3Config::read(section)?)),
+            Type::Sftp => StoreKind::Sftp(Box::new(SftpConfig::read(section)?)),
         };
         Some(Self { enabled, append_only, overdue, hours, bandwidth, encrypt_to, retention, kind })
     }
@@ -101,6 +146,8 @@ impl StoreConfig {
         out.named_table("stores", name);
         match &self.kind {
             StoreKind::Directory(directory) => directory.show(out),
+            StoreKind::S3(s3) => s3.show(out),
+            StoreKind::Sftp(sftp) => sftp.show(out),
         }
         out.key("enabled", self.enabled);
         out.key("append_only", self.append_only);

@@ -1,0 +1,290 @@
+//! Requests: signed, sent, and answers that are errors told in our own words.
+
+use std::fs;
+use std::io::Read;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+use ureq::http::Response;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, SendBody};
+
+use super::sign::{EMPTY, Request, Signer, encode, hex};
+use super::xml;
+use crate::config::S3Config;
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::secret;
+
+/// Putting the parts of a large upload together takes a service longer than anything else: so many times the longest silence.
+const ANSWER: u32 = 5;
+/// Lists and errors are not longer, in bytes.
+const TEXT_MAX: u64 = 16 << 20;
+/// How often a request is made in all when the service has no time for it, and how long is waited before the second one.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(200);
+/// A clock that is off by more is no longer believed by services.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// What can be asked of one bucket; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Http {
+    agent: Agent,
+    signer: Arc<Signer>,
+    scheme: &'static str,
+    host: String,
+    /// The first part of each path: the bucket, unless it is part of the host.
+    root: String,
+    place: String,
+}
+
+/// What is sent; a stream is opened anew for each try.
+#[derive(Clone, Copy)]
+pub(super) enum Body<'b> {
+    None,
+    Bytes(&'b [u8]),
+    Stream { open: &'b dyn Fn() -> Result<Box<dyn Read + Send + 'b>>, size: u64, sha256: &'b str },
+}
+
+/// What came back, and is no error.
+pub(super) struct Answer(Response<ureq::Body>);
+
+impl Http {
+    pub(super) fn new(config: &S3Config) -> Result<Self> {
+        let secret_key = secret::read(&config.secret_key_file)?;
+        let (scheme, host) = match config.endpoint.strip_prefix("http://") {
+            Some(host) => ("http", host.strip_suffix(":80").unwrap_or(host)),
+            None => ("https", config.endpoint.trim_start_matches("https://")),
+        };
+        let host = host.strip_suffix(":443").filter(|_| scheme == "https").unwrap_or(host);
+        let (host, root) = match config.path_style {
+            true => (host.to_owned(), format!("/{}", config.bucket)),
+            false => (format!("{}.{host}", config.bucket), String::new()),
+        };
+        let signer = Signer { access_key: config.access_key.clone(), secret_key, region: config.region.clone() };
+        let place = format!("{} of {}", config.bucket, config.endpoint);
+        Ok(Self { agent: agent(config)?, signer: Arc::new(signer), scheme, host, root, place })
+    }
+
+    /// Sends a request for `key`, or for the bucket when it is empty, again and again while the service has no time for it.
+    pub(super) fn ask(
+        &self,
+        method: &'static str,
+        key: &str,
+        query: &[(&str, String)],
+        headers: &[(&'static str, String)],
+        body: Body<'_>,
+    ) -> Result<Answer> {
+        let mut pause = PAUSE;
+        for _ in 1..TRIES {
+            match self.once(method, key, query, headers, body) {
+                Err(error) if error.kind() == Kind::Busy => thread::sleep(pause),
+                answer => return answer,
+            }
+            pause *= 2;
+        }
+        self.once(method, key, query, headers, body)
+    }
+
+    fn once(
+        &self,
+        method: &'static str,
+        key: &str,
+        query: &[(&str, String)],
+        headers: &[(&'static str, String)],
+        body: Body<'_>,
+    ) -> Result<Answer> {
+        let path = encode(&format!("{}/{key}", self.root), true);
+        let mut query: Vec<String> =
+            query.iter().map(|(name, value)| format!("{name}={}", encode(value, false))).collect();
+        query.sort();
+        let query = query.join("&");
+        let bytes_hash;
+        let sha256 = match &body {
+            Body::None => EMPTY,
+            Body::Bytes(bytes) => {
+                bytes_hash = hex(&Sha256::digest(bytes));
+                &bytes_hash
+            }
+            Body::Stream { sha256, .. } => sha256,
+        };
+        let request = Request { method, host: &self.host, path: &path, query: &query, headers, sha256 };
+        let signed = self.signer.sign(&request, Timestamp::now());
+        let url = format!("{}://{}{path}{}{query}", self.scheme, self.host, if query.is_empty() { "" } else { "?" });
+        let answer = self.send(method, &url, &signed, body).context(|| format!("cannot reach {}", self.place))?;
+        match answer.status().as_u16() {
+            200..=299 => Ok(Answer(answer)),
+            status => Err(self.refused(status, Answer(answer), key)),
+        }
+    }
+
+    fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: Body<'_>,
+    ) -> Result<Response<ureq::Body>> {
+        let answer = match body {
+            Body::None if method != "POST" => {
+                let mut request = match method {
+                    "HEAD" => self.agent.head(url),
+                    "DELETE" => self.agent.delete(url),
+                    _ => self.agent.get(url),
+                };
+                for (name, value) in headers {
+                    request = request.header(*name, value);
+                }
+                request.call()
+            }
+            body => {
+                let mut request = if method == "POST" { self.agent.post(url) } else { self.agent.put(url) };
+                for (name, value) in headers {
+                    request = request.header(*name, value);
+                }
+                match body {
+                    Body::None => request.send(&[][..]),
+                    Body::Bytes(bytes) => request.send(bytes),
+                    Body::Stream { open, size, .. } => {
+                        request.header("content-length", size.to_string()).send(SendBody::from_reader(&mut open()?))
+                    }
+                }
+            }
+        };
+        answer.map_err(failed)
+    }
+
+    fn refused(&self, status: u16, answer: Answer, key: &str) -> Error {
+        let skew = answer.header("date").and_then(|date| skew(&date, Timestamp::now()));
+        let text = answer.text().unwrap_or_default();
+        let code = xml::text(&text, "Code").unwrap_or_default();
+        let said = xml::text(&text, "Message").filter(|said| !said.is_empty());
+        let said = said.map_or(String::new(), |said| format!(": {said}"));
+        let of = if key.is_empty() { String::new() } else { format!(" of {key:?}") };
+        let what = format!("{} answers {status} {code}{said}{of}", self.place).replace(" :", ":");
+        let (kind, help) = match (status, code.as_str()) {
+            (403, "RequestTimeTooSkewed") => (Kind::Io, Some(CLOCK)),
+            // The answer to HEAD has no text, but the time of whoever gave it.
+            (401 | 403, _) if skew.is_some_and(|skew| skew.abs() > SKEW) => (Kind::Io, Some(CLOCK)),
+            (_, "NoSuchBucket") => (Kind::Config, Some("make the bucket, or name the right one")),
+            (404, _) => (Kind::Missing, None),
+            (_, "QuotaExceeded") | (507, _) => (Kind::NoSpace, Some("the service has no more room for you")),
+            (401 | 403, _) => (
+                Kind::Refused,
+                Some("look at access_key, secret_key_file and region, and at what this key may do in the bucket"),
+            ),
+            (300..=399, _) | (400, "AuthorizationHeaderMalformed") => {
+                (Kind::Config, Some("the bucket is elsewhere: look at endpoint, region and path_style"))
+            }
+            (400, "XAmzContentSHA256Mismatch" | "BadDigest" | "InvalidDigest") => {
+                (Kind::Io, Some("the content was changed on its way; it is tried again"))
+            }
+            (429 | 500 | 502 | 503 | 504, _) => (Kind::Busy, Some("the service has no time; it is tried again")),
+            _ => (Kind::Io, None),
+        };
+        let error = Error::new(kind, what);
+        match help {
+            Some(help) => error.help(help),
+            None => error,
+        }
+    }
+}
+
+const CLOCK: &str = "the clock of this box is wrong: set it, and see that it stays right";
+
+/// By how much our clock is ahead of the one of the service.
+fn skew(date: &str, now: Timestamp) -> Option<SignedDuration> {
+    let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
+    Some(now.duration_since(theirs))
+}
+
+/// What went wrong before there was an answer.
+fn failed(error: ureq::Error) -> Error {
+    let text = match error {
+        // A reader of ours that was stopped, or a source that is gone, travels through the library.
+        ureq::Error::Io(io) => match io.downcast::<Error>() {
+            Ok(own) => return own,
+            Err(io) => io.to_string(),
+        },
+        ureq::Error::Timeout(_) => "nothing was heard from it for too long".to_owned(),
+        error => error.to_string(),
+    };
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let help = match () {
+        () if has(&["NotValidYet", "not valid yet", "Expired", "expired"]) => {
+            Some("is the clock of this box right? By it the certificate of the service is not valid")
+        }
+        () if has(&["NotValidForName", "not valid for name"]) => {
+            Some("the certificate is of another host: look at endpoint, and at path_style")
+        }
+        () if has(&["UnknownIssuer", "certificate"]) => {
+            Some("the service's certificate is of nobody who is trusted: set ca_file for a CA of your own")
+        }
+        () => None,
+    };
+    let error = Error::new(Kind::Io, text);
+    match help {
+        Some(help) => error.help(help),
+        None => error,
+    }
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        self.0.headers().get(name)?.to_str().ok().map(str::to_owned)
+    }
+
+    /// What the service calls this state of the object; without its quotes.
+    pub(super) fn etag(&self) -> Option<String> {
+        self.header("etag").map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty())
+    }
+
+    pub(super) fn text(self) -> Result<String> {
+        let bytes = self.bytes(TEXT_MAX)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    pub(super) fn bytes(self, limit: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut reader = self.0.into_body().into_reader().take(limit + 1);
+        reader.read_to_end(&mut bytes).context(|| "the answer of the service broke off".into())?;
+        match bytes.len() as u64 <= limit {
+            true => Ok(bytes),
+            false => Err(Error::new(Kind::Damaged, format!("the answer of the service is longer than {limit} bytes"))),
+        }
+    }
+}
+
+fn agent(config: &S3Config) -> Result<Agent> {
+    let mut tls = TlsConfig::builder();
+    if let Some(path) = &config.ca_file {
+        let pem = fs::read(path).context(|| format!("cannot read ca_file {path:?}"))?;
+        let items: std::result::Result<Vec<PemItem>, _> = parse_pem(&pem).collect();
+        let items =
+            items.map_err(|cause| Error::new(Kind::Config, format!("{path:?} is no PEM file")).because(cause))?;
+        let certs: Vec<Certificate<'static>> = items
+            .into_iter()
+            .filter_map(|item| match item {
+                PemItem::Certificate(certificate) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        if certs.is_empty() {
+            return Err(Error::new(Kind::Config, format!("{path:?} holds no certificate")));
+        }
+        tls = tls.root_certs(RootCerts::new_with_certs(&certs));
+    }
+    let agent = Agent::config_builder()
+        .tls_config(tls.build())
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_connect(Some(config.timeout))
+        .timeout_resolve(Some(config.timeout))
+        .timeout_recv_response(Some(config.timeout * ANSWER))
+        .timeout_per_read(Some(config.timeout))
+        .timeout_per_write(Some(config.timeout))
+        .build();
+    Ok(agent.into())
+}

@@ -1,0 +1,227 @@
+//! Any service that speaks S3. A put is one request, or an upload in parts that goes on where it was cut off; the service
+//! compares each body with the SHA-256 that was signed, and what it then says of the object is compared once more.
+
+mod http;
+mod multipart;
+mod sign;
+mod xml;
+
+use std::io::{self, Read};
+
+use sha2::{Digest, Sha256};
+
+use super::content::Content;
+use super::upload::join;
+use super::{Entry, Sent, Store};
+use crate::config::S3Config;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Run, Stage};
+use http::{Body, Http};
+
+/// What is sent in one request; a larger file goes in parts of at least this. A part that was cut off is sent again.
+const PART: u64 = 8 << 20;
+/// More parts an upload may not have; with some room below what services allow.
+const PARTS_MAX: u64 = 9_000;
+/// What is read in one request.
+const RANGE: u64 = 8 << 20;
+/// Where the service keeps what the content is to be.
+const SHA256: &str = "x-amz-meta-sha256";
+
+struct S3 {
+    http: Http,
+    prefix: String,
+    medium: String,
+    label: String,
+    pace: Option<u64>,
+}
+
+/// What the service says of an object.
+struct Object {
+    size: u64,
+    etag: String,
+    is_md5: bool,
+    sha256: Option<String>,
+}
+
+/// Makes it ready. Nothing is sent.
+pub(super) fn open(config: &S3Config, pace: Option<u64>) -> Result<Box<dyn Store>> {
+    let place = join(&config.bucket, &config.prefix);
+    Ok(Box::new(S3 {
+        medium: format!("{}/{place}", config.endpoint),
+        label: format!("{}/{place}", config.endpoint),
+        prefix: config.prefix.clone(),
+        http: Http::new(config)?,
+        pace,
+    }))
+}
+
+impl S3 {
+    fn key(&self, path: &str) -> String {
+        if path.is_empty() { self.prefix.clone() } else { join(&self.prefix, path) }
+    }
+
+    fn look(&self, path: &str) -> Result<Option<Object>> {
+        let answer = match self.http.ask("HEAD", &self.key(path), &[], &[], Body::None) {
+            Err(error) if error.kind() == Kind::Missing => return Ok(None),
+            answer => answer?,
+        };
+        let header = |name: &str| answer.header(name);
+        let size = header("content-length").and_then(|size| size.parse().ok()).unwrap_or_default();
+        // With such encryption the ETag is no MD5, and says nothing of the content.
+        let is_md5 = header("x-amz-server-side-encryption").is_none_or(|by| by == "AES256");
+        Ok(Some(Object { size, etag: answer.etag().unwrap_or_default(), is_md5, sha256: header(SHA256) }))
+    }
+
+    /// Every key below `dir/`, or with `delimiter` the names in it.
+    fn walk(&self, dir: &str, delimiter: bool) -> Result<Vec<Entry>> {
+        let prefix = match self.key(dir).as_str() {
+            "" => String::new(),
+            key => format!("{key}/"),
+        };
+        let mut all = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let mut query =
+                vec![("encoding-type", "url".into()), ("list-type", "2".into()), ("prefix", prefix.clone())];
+            if delimiter {
+                query.push(("delimiter", "/".into()));
+            }
+            query.extend(token.take().map(|token| ("continuation-token", token)));
+            let text = self.http.ask("GET", "", &query, &[], Body::None)?.text()?;
+            let name = |raw: &str| xml::decode(raw)?.strip_prefix(&prefix).map(str::to_owned);
+            for item in xml::all(&text, "Contents") {
+                let size = xml::text(item, "Size").and_then(|size| size.parse().ok()).unwrap_or_default();
+                if let Some(name) = xml::text(item, "Key").and_then(|raw| name(&raw)).filter(|name| !name.is_empty()) {
+                    all.push(Entry { name, size, is_dir: false });
+                }
+            }
+            for item in xml::all(&text, "CommonPrefixes") {
+                if let Some(found) = xml::text(item, "Prefix").and_then(|raw| name(&raw)) {
+                    all.push(Entry { name: found.trim_end_matches('/').to_owned(), size: 0, is_dir: true });
+                }
+            }
+            token = xml::next_page(&text, "NextContinuationToken")?;
+            if token.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    fn put_at_once(&self, path: &str, content: &Content, run: &Run) -> Result<()> {
+        let hashed = multipart::hash_part(content, 0, content.size(), &mut Sha256::new(), run)?;
+        let headers = [multipart::md5_header(&hashed.md5), (SHA256, content.sha256().to_owned())];
+        let open = || content.reader(0, self.pace, run);
+        // Signed is the sum that it must have: what is damaged here is refused by the service.
+        let body = Body::Stream { open: &open, size: content.size(), sha256: content.sha256() };
+        self.http.ask("PUT", &self.key(path), &[], &headers, body).map(|_| ())
+    }
+}
+
+impl Store for S3 {
+    fn medium(&self) -> &str {
+        &self.medium
+    }
+
+    fn label(&self) -> String {
+        self.label.clone()
+    }
+
+    fn put(&mut self, path: &str, content: &Content, run: &Run) -> Result<Sent> {
+        let is_it =
+            |object: &Object| object.size == content.size() && object.sha256.as_deref() == Some(content.sha256());
+        if self.look(path)?.is_some_and(|object| is_it(&object)) {
+            return Ok(Sent { bytes: 0, resumed: content.size() });
+        }
+        run.begin(Stage::Copy, path, content.size());
+        let (sent, etag) = match content.size() <= PART {
+            true => {
+                let put = self.put_at_once(path, content, run);
+                put.map_err(|error| blame(error, content, run))?;
+                (Sent { bytes: content.size(), resumed: 0 }, None)
+            }
+            false => multipart::put(&self.http, &self.key(path), content, self.pace, run)?,
+        };
+        run.end(Stage::Copy);
+        let agrees = |object: &Object| !object.is_md5 || etag.as_ref().is_none_or(|etag| object.etag == *etag);
+        match self.look(path)? {
+            Some(object) if is_it(&object) && agrees(&object) => Ok(sent),
+            _ => Err(Error::new(Kind::Io, format!("{} does not have what was sent as {path:?}", self.label)).help(
+                "the service answered that it was stored, and it is not: look at the service before you rely on it",
+            )),
+        }
+    }
+
+    fn open(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
+        let object = self
+            .look(path)?
+            .ok_or_else(|| Error::new(Kind::Missing, format!("there is no {path:?} in {}", self.label)))?;
+        let (http, key) = (self.http.clone(), self.key(path));
+        Ok(Box::new(Ranges { http, key, object, at: 0, range: Vec::new(), read: 0 }))
+    }
+
+    fn list(&mut self, dir: &str) -> Result<Vec<Entry>> {
+        self.walk(dir, true)
+    }
+
+    fn delete(&mut self, path: &str) -> Result<()> {
+        match self.http.ask("DELETE", &self.key(path), &[], &[], Body::None) {
+            Err(error) if error.kind() == Kind::Missing => Ok(()),
+            deleted => deleted.map(|_| ()),
+        }
+    }
+
+    fn delete_dir(&mut self, dir: &str) -> Result<()> {
+        multipart::abort_all(&self.http, &format!("{}/", self.key(dir)))?;
+        for entry in self.walk(dir, false)? {
+            self.delete(&join(dir, &entry.name))?;
+        }
+        Ok(())
+    }
+
+    fn free(&mut self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+}
+
+/// A body that is not what was signed was changed on its way, or here.
+fn blame(error: Error, content: &Content, run: &Run) -> Error {
+    match content.is_damaged(run) {
+        Ok(true) => Error::new(Kind::Damaged, "what should be sent is damaged here")
+            .because(error)
+            .help("`tillstick check` tells which backups are"),
+        _ => error,
+    }
+}
+
+/// Reads an object in ranges, so that no request takes long.
+struct Ranges {
+    http: Http,
+    key: String,
+    object: Object,
+    at: u64,
+    range: Vec<u8>,
+    read: usize,
+}
+
+impl Read for Ranges {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read == self.range.len() && self.at < self.object.size {
+            let last = (self.at + RANGE).min(self.object.size) - 1;
+            let headers =
+                [("if-match", format!("\"{}\"", self.object.etag)), ("range", format!("bytes={}-{last}", self.at))];
+            let headers = if self.object.etag.is_empty() { &headers[1..] } else { &headers[..] };
+            let answer = self.http.ask("GET", &self.key, &[], headers, Body::None)?;
+            self.range = answer.bytes(RANGE)?;
+            self.read = 0;
+            if self.range.len() as u64 != last + 1 - self.at {
+                return Err(Error::new(Kind::Io, format!("the answer for {:?} ended early", self.key)).into());
+            }
+            self.at = last + 1;
+        }
+        let left = &self.range[self.read..];
+        let read = left.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&left[..read]);
+        self.read += read;
+        Ok(read)
+    }
+}

@@ -1,0 +1,277 @@
+//! Buckets: on Ceph's gateway, a real engine, and on moto. The servers come from `make test-stores`.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tillstick::error::{Error, Kind};
+use tillstick::store::{Content, Sent, Store, open};
+
+use crate::contract::{Subject, config_of, holds, names, noise, opened, put, quietly};
+use crate::kit::{Box, ran, scratch};
+use crate::line::{Proxy, anywhere};
+use crate::proof;
+use crate::servers::{CEPH, Moto, make_bucket, secret_file, tls};
+use crate::verbs::life;
+
+/// What is sent at once.
+const PART: u64 = 8 << 20;
+
+/// A bucket of its own for each test.
+pub(crate) struct Bucket {
+    endpoint: String,
+    bucket: String,
+    prefix: &'static str,
+    more: String,
+    dir: TempDir,
+}
+
+static BUCKETS: AtomicU32 = AtomicU32::new(0);
+
+impl Bucket {
+    fn of(at: SocketAddr, endpoint: String) -> Self {
+        let bucket = format!("till-backups-{}", BUCKETS.fetch_add(1, Ordering::SeqCst));
+        make_bucket(at, &bucket);
+        let made = Self { endpoint, bucket, prefix: "", more: "timeout = \"10s\"".into(), dir: scratch() };
+        secret_file(&made.secret(), "SKTEST\n");
+        made
+    }
+
+    /// On Ceph, in plain text.
+    pub(crate) fn ceph() -> Self {
+        Self::of(CEPH.at, format!("http://{}", CEPH.at))
+    }
+
+    /// On Ceph, with TLS.
+    fn ceph_with_tls() -> Self {
+        let bucket = Self::of(CEPH.at, format!("https://localhost:{}", CEPH.with_tls.port()));
+        bucket.with(&format!("ca_file = {:?}", tls("ca.pem")))
+    }
+
+    fn with(mut self, line: &str) -> Self {
+        self.more.push_str(&format!("\n{line}"));
+        self
+    }
+
+    /// The same bucket by another way.
+    pub(crate) fn through(mut self, proxy: &Proxy) -> Self {
+        let host = self.endpoint.rsplit_once(':').unwrap().0.to_owned();
+        self.endpoint = format!("{host}:{}", proxy.port);
+        self
+    }
+
+    /// The same by another server.
+    pub(crate) fn at(mut self, server: SocketAddr) -> Self {
+        self.endpoint = format!("http://{server}");
+        self
+    }
+
+    /// The same, and a line that is silent for two seconds is dead.
+    pub(crate) fn impatient(mut self) -> Self {
+        self.more = self.more.replace("\"10s\"", "\"2s\"");
+        self
+    }
+
+    /// No more than so many bytes may lie there from now on.
+    pub(crate) fn bound(&self, bytes: u64) {
+        CEPH.bound(&self.bucket, bytes);
+    }
+
+    fn secret(&self) -> PathBuf {
+        self.dir.path().join("s3.secret")
+    }
+
+    fn fails_to_put(&self) -> Error {
+        let mut store = open(&config_of(&self.table())).unwrap_or_else(|error| panic!("{}", error.report()));
+        put_here(store.as_mut(), "4711/b/x", &noise(200_000, 1)).unwrap_err()
+    }
+}
+
+impl Subject for Bucket {
+    fn table(&self) -> String {
+        format!(
+            "type = \"s3\"\nendpoint = {:?}\nbucket = {:?}\nprefix = {:?}\naccess_key = \"AKTEST\"\nsecret_key_file = {:?}\n{}",
+            self.endpoint,
+            self.bucket,
+            self.prefix,
+            self.secret(),
+            self.more
+        )
+    }
+
+    fn sent_again(&self) -> Option<u64> {
+        Some(PART)
+    }
+
+    fn files(&self) -> Option<Vec<String>> {
+        None
+    }
+}
+
+pub(crate) fn put_here(store: &mut dyn Store, path: &str, bytes: &[u8]) -> Result<Sent, Error> {
+    quietly(|run| store.put(path, &Content::bytes(bytes.to_vec()), run))
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn the_contract_holds_in_a_bucket_of_ceph() {
+    holds(&Bucket::ceph());
+    holds(&Bucket { prefix: "shops/north ä", ..Bucket::ceph_with_tls() });
+}
+
+/// A smoke test: moto looks at no signature.
+#[test]
+#[ignore = "make test-stores"]
+fn the_contract_holds_in_a_bucket_of_moto() {
+    let moto = Moto::start();
+    holds(&Bucket::of(moto.at, format!("http://{}", moto.at)));
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn the_verbs_work_over_a_bucket() {
+    life(&Bucket::ceph_with_tls());
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn a_list_of_more_than_a_page_is_whole() {
+    let bucket = Bucket::ceph();
+    let mut store = opened(&bucket);
+    let count = 1050;
+    for n in 0..count {
+        put(store.as_mut(), &format!("4711/b/{n}/x"), b"");
+    }
+    assert_eq!(store.list("4711/b").unwrap().len(), count);
+    store.delete_dir("4711").unwrap();
+    assert!(store.list("").unwrap().is_empty());
+}
+
+/// At most one part is sent again.
+#[test]
+#[ignore = "make test-stores"]
+fn a_line_that_is_cut_anywhere_leaves_nothing_wrong_in_a_bucket() {
+    let proxy = Proxy::to(CEPH.at);
+    let bucket = Bucket::ceph().through(&proxy);
+    let sizes = [(200_000, proof::cases(30, 700)), (18_000_000, proof::cases(6, 300))];
+    // Beside the content some thousand bytes are requests.
+    anywhere(&bucket, &proxy, sizes, |cut, size| cut.saturating_sub(12_000).min(size) / PART * PART);
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn a_service_that_has_no_time_is_asked_again() {
+    let proxy = Proxy::to(CEPH.at);
+    let bucket = Bucket::ceph().through(&proxy);
+    let (mut store, bytes) = (opened(&bucket), noise(9_000_000, 3));
+    proxy.busy_for(2);
+    put(store.as_mut(), "4711/b/x", &bytes);
+    proxy.busy_for(1000);
+    let error = put_here(opened(&bucket).as_mut(), "4711/b/y", &bytes).unwrap_err();
+    assert!(error.kind() == Kind::Busy && error.report().contains("503"), "{}", error.report());
+    proxy.mend();
+    assert_eq!(names(store.as_mut(), "4711/b"), ["x"]);
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn a_line_that_stalls_is_given_up() {
+    let proxy = Proxy::to(CEPH.at);
+    let quick = Bucket::ceph().impatient().through(&proxy);
+    let bytes = noise(9_000_000, 3);
+    for stall in [0, 1_000, 300_000] {
+        proxy.stall_after(stall);
+        let begun = Instant::now();
+        let error = put_here(opened(&quick).as_mut(), "4711/b/x", &bytes).unwrap_err();
+        assert!(error.kind() == Kind::Io && error.report().contains("for too long"), "{}", error.report());
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        proxy.mend();
+        assert!(opened(&quick).list("4711/b").unwrap().is_empty());
+    }
+}
+
+/// What is changed on its way is refused by the service; what is changed on its way back is found by who reads it.
+#[test]
+#[ignore = "make test-stores"]
+fn a_bit_that_is_changed_on_the_way_gets_nowhere() {
+    let proxy = Proxy::to(CEPH.at);
+    let bucket = Bucket::ceph().through(&proxy);
+    let (mut store, bytes) = (opened(&bucket), noise(200_000, 3));
+    proxy.flip_after(100_000);
+    let error = put_here(store.as_mut(), "4711/b/x", &bytes).unwrap_err();
+    assert!(error.kind() == Kind::Io && error.report().contains("changed on its way"), "{}", error.report());
+    proxy.mend();
+    assert!(store.list("4711/b").unwrap().is_empty());
+    put(store.as_mut(), "4711/b/x", &bytes);
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn nothing_is_sent_to_a_service_whose_certificate_nobody_trusts() {
+    let proxy = Proxy::to(CEPH.with_tls);
+    for ca in [Some("other.pem"), None] {
+        let mut bucket = Bucket::ceph_with_tls().through(&proxy);
+        bucket.more = ca.map_or(String::new(), |ca| format!("ca_file = {:?}", tls(ca)));
+        let before = proxy.sent();
+        let error = bucket.fails_to_put();
+        assert!(error.report().contains("ca_file"), "{}", error.report());
+        let sent = proxy.sent() - before;
+        assert!(sent > 0 && sent < 1000, "a handshake that is broken off, and no more: {sent} bytes");
+    }
+    let elsewhere = Proxy::at("127.0.0.2", CEPH.with_tls);
+    let mut other = Bucket::ceph_with_tls().through(&elsewhere);
+    other.endpoint = other.endpoint.replace("localhost", "127.0.0.2");
+    let error = other.fails_to_put();
+    assert!(error.report().contains("of another host"), "{}", error.report());
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn what_is_wrong_is_told_with_what_helps() {
+    let bucket = Bucket::ceph();
+    secret_file(&bucket.secret(), "wrong");
+    let error = bucket.fails_to_put();
+    assert!(error.kind() == Kind::Refused && error.report().contains("secret_key_file"), "{}", error.report());
+    let nowhere = Bucket { bucket: "no-such-bucket".into(), ..Bucket::ceph() };
+    let error = opened(&nowhere).list("").unwrap_err();
+    assert!(error.kind() == Kind::Config && error.report().contains("make the bucket"), "{}", error.report());
+    let dead = Bucket { endpoint: "http://127.0.0.1:1".into(), ..Bucket::ceph() };
+    let error = dead.fails_to_put();
+    assert!(error.kind() == Kind::Io && error.report().contains("refused"), "{}", error.report());
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn a_clock_that_is_wrong_is_named_as_the_cause() {
+    let (plain, tls) = (Bucket::ceph(), Bucket::ceph_with_tls());
+    let site = Box::new();
+    for (bucket, time) in
+        [(&plain, "2031-01-01 12:00:00"), (&plain, "2024-01-01 12:00:00"), (&tls, "2019-01-01 12:00:00")]
+    {
+        site.configure("", &format!("[stores.away]\n{}", bucket.table()));
+        let told = site.run_at(time, &["store", "test", "away"]).exits(1);
+        assert!(told.out.contains("clock"), "{time}: {}", told.out);
+    }
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn secrets_come_from_files_that_nobody_else_reads_or_from_systemd() {
+    let bucket = Bucket::ceph();
+    let site = Box::new();
+    let by_systemd = bucket.table().replace(&format!("{:?}", bucket.secret()), "\"credential:s3.secret\"");
+    site.configure("", &format!("[stores.away]\n{by_systemd}"));
+    let none = site.run(&["store", "test", "away"]).exits(1);
+    assert!(none.out.contains("LoadCredential"), "{}", none.out);
+    let mut handed = site.command(&["store", "test", "away"]);
+    handed.env("CREDENTIALS_DIRECTORY", bucket.dir.path());
+    ran(handed).exits(0).prints(&["good    delete"]);
+    fs::set_permissions(bucket.secret(), fs::Permissions::from_mode(0o644)).unwrap();
+    let error = open(&config_of(&bucket.table())).map(|_| ()).unwrap_err();
+    assert!(error.kind() == Kind::Refused && error.report().contains("chmod 600"), "{}", error.report());
+    assert!(!error.report().contains("SKTEST"));
+}
