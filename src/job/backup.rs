@@ -109,7 +109,7 @@ fn make_and_copy(site: &Site, lock: &Lock, stick: Option<&StickAt>, record: &mut
 
 /// Clears up after runs that died.
 pub(super) fn begin(site: &Site, lock: &Lock) -> Result<()> {
-    for line in quiesce::settle(&site.config.state, true) {
+    for line in quiesce::settle(site, true) {
         log::warn!("{line}");
     }
     site.primary.sweep(lock)?;

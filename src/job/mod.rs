@@ -23,10 +23,12 @@ pub mod stores;
 
 mod artifact;
 mod drill;
+mod owed;
 mod record;
 mod recover_from;
 mod site;
 mod stick;
+mod swaps;
 
 pub use recover_from::From as RecoverFrom;
 pub use site::Site;

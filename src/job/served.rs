@@ -8,7 +8,7 @@ use super::drill::ContentHash;
 use super::plumbing::text_of;
 use super::record::{Record, recorded};
 use super::restore::{Chosen, Report, prove};
-use super::{Site, artifact};
+use super::{Site, artifact, quiesce, swaps};
 use crate::config::{MariadbConfig, NoSnapshot, PostgresqlConfig, ServerConfig, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::RunKind;
@@ -61,6 +61,7 @@ fn server(config: &ServerConfig) -> Server {
 #[derive(Debug)]
 pub struct Target {
     served: Served,
+    source: FileName,
     /// The database of the source's configuration.
     pub database: String,
 }
@@ -75,7 +76,7 @@ pub fn target(site: Option<&Site>, chosen: &Chosen, source: Option<&FileName>) -
         (Some(SQLITE), _) | (None, None) => Ok(None),
         (kind, Some(served)) if kind.is_none_or(|kind| kind == served.kind()) => {
             let database = served.name().to_owned();
-            Ok(Some(Target { served, database }))
+            Ok(name.map(|name| Target { served, source: name.clone(), database }))
         }
         (kind, _) => {
             let (kind, name) = (kind.unwrap_or_default(), name.map(ToString::to_string).unwrap_or_default());
@@ -94,7 +95,15 @@ pub fn into(site: &Site, chosen: &mut Chosen, target: &Target, name: &str, run: 
     }
     let loaded = recorded(Some(site), RunKind::Restore, run, |record| {
         record.begin();
-        load_and_prove(chosen, &target.served.named(name), record, run)
+        let database = target.served.named(name);
+        // One that is there is not ours to take away; an empty one may be filled.
+        let making = match database.is_there(run)? {
+            true => None,
+            false => Some(swaps::Restoring::begin(site, &target.source, &target.served, name)?),
+        };
+        let loaded = load_and_prove(chosen, &database, record, run);
+        making.map_or(Ok(()), |making| making.over())?;
+        loaded
     })?;
     Ok(Report { database: PathBuf::from(name), set_aside: None, rows: loaded.rows, warnings: loaded.warnings })
 }
@@ -111,35 +120,38 @@ pub fn in_place(
 ) -> Result<Report> {
     let served = &target.served;
     let new = format!("{}_new_{label}", target.database);
-    let (loaded, swapped) = recorded(Some(site), RunKind::Restore, run, |record| {
+    let (loaded, before) = recorded(Some(site), RunKind::Restore, run, |record| {
         let _lock = site.primary.lock("restore")?;
         record.begin();
+        swaps::refuse_if_owed(site, &target.source, served)?;
+        let all = quiesce::hold(site, None, "restore", run)?;
+        let own = quiesce::hold(site, Some(&target.source), "restore", run)?;
         let scratch = served.named(&new);
         let before = free_name(served, &format!("{}_before_{label}", target.database), run)?;
         if scratch.is_there(run)? {
             // A restore of this backup died before it was through; nobody else makes a database of this name.
             scratch.drop_database(run)?;
         }
-        let loaded = load_and_prove(chosen, &scratch, record, run)?;
-        match served.replace_by(&new, &before, run) {
-            Ok(mut swapped) => {
-                if let Some(old) = swapped.before.take_if(|_| drop_old) {
-                    served.named(&old).drop_database(run)?;
-                }
-                Ok((loaded, swapped))
-            }
+        let mut restoring = swaps::Restoring::begin(site, &target.source, served, &new)?;
+        let loaded = load_and_prove(chosen, &scratch, record, run);
+        let mut loaded = match loaded {
+            Ok(loaded) => loaded,
             Err(error) => {
-                let cancel = crate::model::Cancel::default();
-                // The first error counts; a database of that name is made by nobody else.
-                let _ = scratch.drop_database(&Run { monitor: &Quiet, cancel: &cancel });
-                Err(error)
-                    .context(|| format!("cannot put the restored database into the place of {:?}", target.database))
+                restoring.over()?;
+                return Err(error);
             }
+        };
+        let before = restoring.put_in_place(&before, &mut loaded.warnings, run)?;
+        if let Some(old) = before.as_ref().filter(|_| drop_old) {
+            served.named(old).drop_database(run)?;
         }
+        let held = [own, all].map(|mut hold| [std::mem::take(&mut hold.warnings), hold.release()].concat()).concat();
+        loaded.warnings.extend(held);
+        Ok((loaded, before.filter(|_| !drop_old)))
     })?;
     Ok(Report {
         database: PathBuf::from(&target.database),
-        set_aside: swapped.before.map(PathBuf::from),
+        set_aside: before.map(PathBuf::from),
         rows: loaded.rows,
         warnings: loaded.warnings,
     })

@@ -142,6 +142,16 @@ pub(crate) fn comes_back(dir: &Path, url: impl Fn(&str) -> String, content: impl
     text
 }
 
+/// A folder with MariaDB's programs, of which the client is a script of its own: `script` gets the folder of the real ones.
+pub(crate) fn programs_with(dir: &Path, name: &str, script: impl Fn(&Path) -> String) -> PathBuf {
+    let (folder, real) = (dir.join(name), Mariadb::programs());
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("mariadb"), script(&real)).unwrap();
+    fs::set_permissions(folder.join("mariadb"), fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(real.join("mariadb-dump"), folder.join("mariadb-dump")).unwrap();
+    folder
+}
+
 /// A configured box with one source, `shop`.
 pub(crate) struct Shop {
     pub(crate) dir: tempfile::TempDir,

@@ -2,6 +2,9 @@
 //! unpacks them first.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod cut_short;
 mod kit;
 mod mariadb;
 mod postgresql;
+#[path = "../proof/mod.rs"]
+mod proof;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::kit::{MARIADB, Mariadb, Shop, comes_back, cut_after, feed, gunzip, tillstick};
+use crate::kit::{MARIADB, Mariadb, Shop, comes_back, cut_after, feed, tillstick};
 
 /// Every kind of object, and values that dumps get wrong.
 const SCHEMA: &str = r#"

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::kit::{POSTGRESQL, Postgresql, Shop, comes_back, cut_after, feed, gunzip, tillstick};
+use crate::kit::{POSTGRESQL, Postgresql, Shop, comes_back, cut_after, feed, tillstick};
 
 const SCHEMA: &str = r#"
 CREATE EXTENSION IF NOT EXISTS pgcrypto;

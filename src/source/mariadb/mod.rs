@@ -2,13 +2,14 @@
 //!
 //! [`client`] starts the programs and explains their failures, [`look`] finds out beforehand what a dump will meet,
 //! [`text`] makes the program's output a function of the database, [`load`] brings one back through [`filter`], and [`place`]
-//! puts a restored database into the place of the old one.
+//! puts a restored database into the place of the old one, with what [`programs`] makes anew.
 
 mod client;
 mod filter;
 mod load;
 mod look;
 mod place;
+mod programs;
 mod text;
 
 use super::Source;
