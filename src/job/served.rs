@@ -8,12 +8,15 @@ use super::drill::ContentHash;
 use super::plumbing::text_of;
 use super::record::{Record, recorded};
 use super::restore::{Chosen, Report, prove};
-use super::{Site, artifact, quiesce, swaps};
-use crate::config::{MariadbConfig, NoSnapshot, PostgresqlConfig, ServerConfig, SourceKind};
+use super::{Site, artifact, pieces, quiesce, swaps};
+use crate::config::{
+    Databases, Definers, Drill, MariadbConfig, NoSnapshot, PostgresqlConfig, ServerConfig, SourceKind,
+};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::RunKind;
 use crate::model::{ArtifactFacts, FileName, Quiet, Run, Stage};
 use crate::pack::Unpacker;
+use crate::policy::set_aside::DRILL;
 use crate::source::mariadb::{self, Mariadb};
 use crate::source::postgresql::Postgresql;
 use crate::source::server::{Loaded, Server, name_problem, uncancelled};
@@ -22,8 +25,8 @@ use crate::source::{Served, Source, content};
 /// What the kind of a source is called that no server keeps.
 pub(super) const SQLITE: &str = "sqlite";
 
-/// The database that a source's configuration names; `None` when no server keeps it.
-pub(super) fn of_config(kind: &SourceKind) -> Option<Served> {
+/// The server of a source, and the database that it names, if it names but one; `None` when no server keeps it.
+pub(super) fn server_of(kind: &SourceKind) -> Option<Served> {
     match kind {
         SourceKind::Sqlite(_) | SourceKind::Files(_) => None,
         SourceKind::Mariadb(config) => Some(Served::Mariadb(mariadb(config))),
@@ -34,16 +37,28 @@ pub(super) fn of_config(kind: &SourceKind) -> Option<Served> {
 pub(super) fn mariadb(config: &MariadbConfig) -> Mariadb {
     Mariadb {
         server: server(&config.server),
-        database: config.server.database.clone(),
+        database: one_database(&config.server),
         no_snapshot: match config.no_snapshot {
             NoSnapshot::Lock => mariadb::NoSnapshot::Lock,
             NoSnapshot::Refuse => mariadb::NoSnapshot::Refuse,
+        },
+        definers: match config.definers {
+            Definers::Keep => mariadb::Definers::Keep,
+            Definers::Existing => mariadb::Definers::Existing,
+            Definers::Own => mariadb::Definers::Own,
         },
     }
 }
 
 pub(super) fn postgresql(config: &PostgresqlConfig) -> Postgresql {
-    Postgresql { server: server(&config.server), database: config.server.database.clone() }
+    Postgresql { server: server(&config.server), database: one_database(&config.server) }
+}
+
+fn one_database(config: &ServerConfig) -> String {
+    match &config.databases {
+        Databases::One(name) => name.clone(),
+        Databases::Several(_) | Databases::All { .. } => String::new(),
+    }
 }
 
 fn server(config: &ServerConfig) -> Server {
@@ -70,13 +85,12 @@ pub struct Target {
 pub fn target(site: Option<&Site>, chosen: &Chosen, source: Option<&FileName>) -> Result<Option<Target>> {
     let kind = chosen.facts.as_ref().map(|facts| facts.facts.kind.as_str());
     let name = chosen.facts.as_ref().map(|facts| &facts.source).or(source);
-    let config = site.zip(name).and_then(|(site, name)| site.config.sources.get(name));
-    let served = config.and_then(|config| of_config(&config.kind));
-    match (kind, served) {
+    let home = site.zip(name).and_then(|(site, name)| pieces::home(site, chosen.facts.as_ref(), name));
+    match (kind, home) {
         (Some(SQLITE), _) | (None, None) => Ok(None),
-        (kind, Some(served)) if kind.is_none_or(|kind| kind == served.kind()) => {
+        (kind, Some((source, served))) if kind.is_none_or(|kind| kind == served.kind()) => {
             let database = served.name().to_owned();
-            Ok(name.map(|name| Target { served, source: name.clone(), database }))
+            Ok(Some(Target { served, source, database }))
         }
         (kind, _) => {
             let (kind, name) = (kind.unwrap_or_default(), name.map(ToString::to_string).unwrap_or_default());
@@ -120,6 +134,11 @@ pub fn in_place(
 ) -> Result<Report> {
     let served = &target.served;
     let new = format!("{}_new_{label}", target.database);
+    let before = format!("{}_before_{label}", target.database);
+    if let Some(why) = name_problem(&before) {
+        return Err(Error::new(Kind::Refused, format!("the old database would be kept as {before:?}, and {why}"))
+            .help("restore it with --into, and give the names by hand"));
+    }
     let (loaded, before) = recorded(Some(site), RunKind::Restore, run, |record| {
         let _lock = site.primary.lock("restore")?;
         record.begin();
@@ -127,7 +146,7 @@ pub fn in_place(
         let all = quiesce::hold(site, None, "restore", run)?;
         let own = quiesce::hold(site, Some(&target.source), "restore", run)?;
         let scratch = served.named(&new);
-        let before = free_name(served, &format!("{}_before_{label}", target.database), run)?;
+        let before = free_name(served, &before, run)?;
         if scratch.is_there(run)? {
             // A restore of this backup died before it was through; nobody else makes a database of this name.
             scratch.drop_database(run)?;
@@ -141,7 +160,7 @@ pub fn in_place(
                 return Err(error);
             }
         };
-        let before = restoring.put_in_place(&before, &mut loaded.warnings, run)?;
+        let before = restoring.put_in_place(site, &before, &mut loaded.warnings, run)?;
         if let Some(old) = before.as_ref().filter(|_| drop_old) {
             served.named(old).drop_database(run)?;
         }
@@ -198,9 +217,12 @@ fn load(chosen: &mut Chosen, served: &Served, run: &Run) -> Result<Loaded> {
 /// Loads the artifact that `reader` gives into a scratch database of its source's server, and dumps that again: the same
 /// rows in the same tables, or it is not restorable.
 pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, site: Option<&Site>, run: &Run) -> Result<()> {
-    let config = site.and_then(|site| site.config.sources.get(&facts.source));
-    let served = config.and_then(|config| of_config(&config.kind)).filter(|served| served.kind() == facts.facts.kind);
-    let Some(served) = served else {
+    if pieces::is_accounts(facts) {
+        // To load it would make the accounts on the server. It was read through.
+        return Ok(());
+    }
+    let home = site.and_then(|site| pieces::home(site, Some(facts), &facts.source));
+    let Some((source, served)) = home.filter(|(_, served)| served.kind() == facts.facts.kind) else {
         let (source, kind) = (&facts.source, &facts.facts.kind);
         return Err(Error::new(
             Kind::Config,
@@ -208,7 +230,13 @@ pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, site: Optio
         )
         .help("drill where the configuration names the server"));
     };
-    let scratch = served.named(&format!("tillstick_drill_{}", std::process::id()));
+    let wants_private = site.and_then(|site| site.config.sources.get(&source)?.server());
+    let private = match wants_private.map(|config| config.drill) {
+        Some(Drill::Private) => Some(served.private(&facts.facts, run)?),
+        _ => None,
+    };
+    let scratch =
+        private.as_ref().map_or(&served, |private| &private.served).named(&format!("{DRILL}{}", std::process::id()));
     // A drill that was killed may have left one of the same number.
     let _ = scratch.drop_database(&uncancelled());
     run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
@@ -216,6 +244,9 @@ pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, site: Optio
     scratch.load(text, Some(&facts.facts), run).context(|| format!("`{}` cannot be restored", facts.name))?;
     run.end(Stage::Load);
     let compared = compare(&scratch, facts, run);
+    if private.is_some() {
+        return compared;
+    }
     let dropped = scratch.drop_database(&uncancelled());
     compared.and(dropped)
 }

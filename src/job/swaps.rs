@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::owed::{self, Note};
 use super::record::one_line;
-use super::{Site, served};
+use super::{Site, served, set_aside};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{FileName, Run};
 use crate::source::Served;
@@ -64,6 +64,7 @@ impl<'s> Restoring<'s> {
     /// was, or says that it is to be settled.
     pub(super) fn put_in_place(
         &mut self,
+        site: &Site,
         before: &str,
         warnings: &mut Vec<String>,
         run: &Run,
@@ -87,6 +88,9 @@ impl<'s> Restoring<'s> {
         match self.served.carry_out(&swap, run) {
             Swapped::InPlace { warnings: told } => {
                 warnings.extend(told);
+                if let Some(before) = swap.before() {
+                    set_aside::note(site, &self.owed.source, &self.owed.database, before)?;
+                }
                 self.over()?;
                 Ok(swap.before().map(str::to_owned))
             }
@@ -136,6 +140,9 @@ fn settle_one(site: &Site, note: &Note) -> Result<String> {
                 )
             }
             Settled::Finished(warnings) => {
+                if let Some(before) = swap.before() {
+                    set_aside::note(site, &owed.source, &owed.database, before)?;
+                }
                 let old = swap.before().map_or(String::new(), |before| format!(", the old one is {before:?}"));
                 let warnings: String = warnings.iter().map(|warning| format!("; {warning}")).collect();
                 format!("a restore of {database:?} that was cut short at {since} was finished{old}{warnings}")
@@ -147,7 +154,7 @@ fn settle_one(site: &Site, note: &Note) -> Result<String> {
 }
 
 fn served_of(site: &Site, owed: &Owed) -> Result<Served> {
-    let served = site.config.sources.get(&owed.source).and_then(|source| served::of_config(&source.kind));
+    let served = site.config.sources.get(&owed.source).and_then(|source| served::server_of(&source.kind));
     let served = served.ok_or_else(|| {
         Error::new(Kind::Config, format!("the configuration no longer has the source `{}` of a server", owed.source))
             .help("put it back until this is done")

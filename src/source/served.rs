@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::Source;
-use super::mariadb::{Mariadb, NoSnapshot};
+use super::mariadb::{Definers, Mariadb, NoSnapshot};
 use super::postgresql::Postgresql;
 use super::server::{CONTENT, Engine, Loaded, Settled, Swap, Swapped, parse};
 use crate::error::Result;
@@ -23,7 +23,9 @@ impl Served {
     pub fn parse(url: &str) -> Option<Result<Self>> {
         let parsed = parse(url)?;
         Some(parsed.map(|(engine, server, database)| match engine {
-            Engine::Mariadb => Self::Mariadb(Mariadb { server, database, no_snapshot: NoSnapshot::Lock }),
+            Engine::Mariadb => {
+                Self::Mariadb(Mariadb { server, database, no_snapshot: NoSnapshot::Lock, definers: Definers::Keep })
+            }
             Engine::Postgresql => Self::Postgresql(Postgresql { server, database }),
         }))
     }
@@ -84,6 +86,14 @@ impl Served {
         match self {
             Self::Mariadb(source) => source.settle(swap, run),
             Self::Postgresql(source) => source.settle(swap, run),
+        }
+    }
+
+    /// The names of all databases of the server but its own.
+    pub fn databases(&self, run: &Run) -> Result<Vec<String>> {
+        match self {
+            Self::Mariadb(source) => source.databases(run),
+            Self::Postgresql(source) => source.databases(run),
         }
     }
 

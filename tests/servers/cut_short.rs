@@ -138,7 +138,7 @@ fn killed_before_any_statement_the_old_database_or_the_new_one_is_there_with_all
         } else {
             undone += 1
         }
-        left += if is_full() { 1 } else { 5 };
+        left += if is_full() { 1 } else { 11 };
     }
     cut.judge("undisturbed", true);
     assert!(undone >= 1 && finished >= 3, "{undone} were undone and {finished} finished of {left}");

@@ -55,6 +55,11 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     copy
 });
 
+/// Where folders may be made that the servers' account is to reach.
+pub(crate) fn home() -> &'static Path {
+    &HOME
+}
+
 fn root(path: &str) -> PathBuf {
     PROGRAMS.join(path)
 }
@@ -175,6 +180,17 @@ impl Shop {
         tillstick([OsStr::new("--config"), config.as_os_str()].into_iter().chain(args.iter().map(OsStr::new)))
     }
 
+    pub(crate) fn config(&self) -> String {
+        fs::read_to_string(self.dir.path().join("tillstick.toml")).unwrap()
+    }
+
+    /// The id of the newest backup.
+    pub(crate) fn newest(&self) -> String {
+        let entries = fs::read_dir(self.dir.path().join("backups")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with('Z')).max().unwrap()
+    }
+
     /// Makes a backup; gives its id.
     pub(crate) fn backup(&self) -> String {
         let ran = self.run(&["--json", "backup"]).exits(0);
@@ -191,6 +207,11 @@ pub(crate) struct Mariadb {
 
 impl Mariadb {
     pub(crate) fn start(name: &str) -> Self {
+        Self::start_in(name, &folder(&format!("{name}-data")))
+    }
+
+    /// With its data in `home`, where the server's account may write.
+    pub(crate) fn start_in(name: &str, home: &Path) -> Self {
         let dir = folder(name);
         let server = |data: &Path| {
             let mut command = unprivileged(&root("usr/sbin/mariadbd"));
@@ -203,7 +224,7 @@ impl Mariadb {
             command.args(["--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve", "--log-warnings=0"]);
             command
         };
-        let data = dir.join("data");
+        let data = home.join("data");
         assert!(unprivileged(Path::new("/bin/mkdir")).arg(&data).status().unwrap().success());
         let tables = fs::read(CACHE.join("system-tables.sql")).unwrap();
         feed(server(&data).arg("--bootstrap"), &tables).exits(0);
@@ -254,7 +275,9 @@ impl Mariadb {
 /// A PostgreSQL server.
 pub(crate) struct Postgresql {
     pub(crate) dir: PathBuf,
-    _child: Child,
+    pub(crate) child: Child,
+    name: String,
+    more: Vec<String>,
 }
 
 impl Postgresql {
@@ -263,6 +286,11 @@ impl Postgresql {
     }
 
     pub(crate) fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    /// Of what the server is started with, `more`.
+    pub(crate) fn start_with(name: &str, more: &[&str]) -> Self {
         let dir = folder(name);
         let data = dir.join("data");
         let mut init = unprivileged(&Self::programs().join("initdb"));
@@ -277,14 +305,30 @@ impl Postgresql {
             "UTF8",
         ]);
         Ran::from(init.output().unwrap()).exits(0);
+        let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
+        let child = keep(Self::command(name, &dir, &more));
+        let this = Self { child, dir, name: name.to_owned(), more };
+        this.wait();
+        this
+    }
+
+    fn command(name: &str, dir: &Path, more: &[String]) -> Command {
         let mut command = unprivileged(&Self::programs().join("postgres"));
-        command.arg("-D").arg(&data).arg("-k").arg(&dir);
+        command.arg("-D").arg(dir.join("data")).arg("-k").arg(dir).args(more);
         command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=128MB"]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(fs::File::create(HOME.join(format!("{name}.log"))).unwrap());
-        let this = Self { _child: keep(command), dir };
-        eventually("PostgreSQL's start", || this.try_sql("postgres", "SELECT 1").code == Some(0));
-        this
+        command
+    }
+
+    fn wait(&self) {
+        eventually("PostgreSQL's start", || self.try_sql("postgres", "SELECT 1").code == Some(0));
+    }
+
+    /// Starts it again after it died.
+    pub(crate) fn again(&mut self) {
+        self.child = keep(Self::command(&self.name, &self.dir, &self.more));
+        self.wait();
     }
 
     pub(crate) fn try_sql(&self, database: &str, sql: &str) -> Ran {

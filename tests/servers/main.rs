@@ -6,5 +6,8 @@ mod cut_short;
 mod kit;
 mod mariadb;
 mod postgresql;
+mod private;
 #[path = "../proof/mod.rs"]
 mod proof;
+mod several;
+mod struck;

@@ -99,7 +99,7 @@ fn program(source: &Mariadb, names: &[&str]) -> Result<Program> {
     let secret = Secret::new(options.as_bytes())?;
     // Must come first. Nothing else is read: an option of somebody's own file could change what a dump holds.
     let args = vec![format!("--defaults-file={}", secret.path()).into()];
-    Ok(Program { path, args, env: Vec::new(), secret: Some(secret) })
+    Ok(Program { path, args, secret: Some(secret), ..Program::default() })
 }
 
 /// The server's number of an error: `ERROR 1045 (28000)` of the client, `Got error: 1045:` and `(1412)` of the dump program.

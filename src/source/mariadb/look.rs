@@ -171,10 +171,11 @@ fn grants(missing: &[&str], source: &Mariadb, found: &Found) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Definers;
     use super::*;
 
     fn source(no_snapshot: NoSnapshot) -> Mariadb {
-        Mariadb { server: Default::default(), database: "my_shop".into(), no_snapshot }
+        Mariadb { server: Default::default(), database: "my_shop".into(), no_snapshot, definers: Definers::Keep }
     }
 
     fn found(grants: &[&str]) -> Found {

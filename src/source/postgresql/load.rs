@@ -109,7 +109,7 @@ impl Postgresql {
         let mut psql = Piped::begin(client::client_program(self, &self.database, &[])?, false)?;
         // Should psql ever read the text otherwise than the filter does.
         let first = client::restriction(self, run)?;
-        let listens = feed(&mut psql, first, text, Filter::new(), run)?;
+        let listens = feed(&mut psql, first, text, &mut Filter::new(), run)?;
         let ended = psql.finish(run)?;
         if !ended.status.success() || !listens {
             return Err(client::explain(&ended.complaints, self));

@@ -3,9 +3,11 @@
 //! [`client`] starts the programs and explains their failures, [`text`] makes the output a function of the database,
 //! [`load`] brings one back through [`filter`], and puts a restored database into the place of the old one.
 
+mod accounts;
 mod client;
 mod filter;
 mod load;
+mod private;
 mod text;
 
 use super::Source;
@@ -66,6 +68,7 @@ impl Source for Postgresql {
         };
         facts.properties.insert(CONTENT.into(), written.content);
         facts.properties.insert("database".into(), self.database.clone());
+        facts.properties.insert(private::ROLES.into(), self.roles(run)?);
         Ok(facts)
     }
 }
