@@ -10,7 +10,7 @@ use super::artifact::{verify, verify_alone};
 use super::drill::{drill, drill_files};
 use super::provenance::Trust;
 use super::record::{Record, recorded};
-use super::{Site, StickAt, served};
+use super::{Site, StickAt, pieces, served};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{How, Outcome, Place, RunKind};
 use crate::model::{ArtifactFacts, BackupId, Manifest, ManifestFile, Run};
@@ -160,6 +160,7 @@ impl<'a> Checker<'a> {
                 verify(open(facts)?, facts, self.run)?;
                 match self.scratch {
                     None => Ok(()),
+                    Some(_) if pieces::is_accounts(facts) => Ok(()),
                     Some(scratch) if facts.name.is_tar() => drill_files(&mut || open(facts), facts, scratch, self.run),
                     Some(scratch) if facts.facts.kind == served::SQLITE => {
                         drill(open(facts)?, facts, scratch, self.run)
@@ -169,7 +170,9 @@ impl<'a> Checker<'a> {
             };
             let problem = problem(check())?;
             first = first.or_else(|| problem.clone());
-            self.found(Some(&manifest.id), facts.name.as_str(), self.scratch.is_some(), problem);
+            // Accounts are read through only: to restore them would make them.
+            let drilled = self.scratch.is_some() && !pieces::is_accounts(facts);
+            self.found(Some(&manifest.id), facts.name.as_str(), drilled, problem);
         }
         Ok(first)
     }

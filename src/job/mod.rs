@@ -28,6 +28,7 @@ mod owed;
 mod pieces;
 mod record;
 mod recover_from;
+mod recover_served;
 mod site;
 mod stick;
 mod swaps;

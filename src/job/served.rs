@@ -116,7 +116,11 @@ pub fn into(site: &Site, chosen: &mut Chosen, target: &Target, name: &str, run: 
             false => Some(swaps::Restoring::begin(site, &target.source, &target.served, name)?),
         };
         let loaded = load_and_prove(chosen, &database, record, run);
-        making.map_or(Ok(()), |making| making.over())?;
+        match (making, &loaded) {
+            (Some(making), Ok(_)) => making.over()?,
+            (Some(making), Err(_)) => making.failed()?,
+            (None, _) => {}
+        }
         loaded
     })?;
     Ok(Report { database: PathBuf::from(name), set_aside: None, rows: loaded.rows, warnings: loaded.warnings })
@@ -156,7 +160,7 @@ pub fn in_place(
         let mut loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
-                restoring.over()?;
+                restoring.failed()?;
                 return Err(error);
             }
         };
@@ -194,7 +198,21 @@ fn load_and_prove(chosen: &mut Chosen, served: &Served, record: &mut Record, run
     prove(record, chosen, loaded)
 }
 
+/// Refuses what cannot have room: a database takes at least about as much as its text. Not to know it is no failure.
+fn refuse_without_room(chosen: &Chosen, served: &Served, run: &Run) -> Result<()> {
+    let need = chosen.text_size();
+    match served.free(run) {
+        Some(free) if free < need => Err(Error::new(
+            Kind::NoSpace,
+            format!("the restored database needs about {need} bytes where the server keeps its data, and {free} are free there"),
+        )
+        .help("free some space; what earlier restores set aside may be dropped")),
+        _ => Ok(()),
+    }
+}
+
 fn load(chosen: &mut Chosen, served: &Served, run: &Run) -> Result<Loaded> {
+    refuse_without_room(chosen, served, run)?;
     let expected = chosen.facts.as_ref().map_or(0, |facts| facts.text.size);
     run.begin(Stage::Load, chosen.name.clone(), expected);
     let file = &mut chosen.content;
@@ -217,10 +235,6 @@ fn load(chosen: &mut Chosen, served: &Served, run: &Run) -> Result<Loaded> {
 /// Loads the artifact that `reader` gives into a scratch database of its source's server, and dumps that again: the same
 /// rows in the same tables, or it is not restorable.
 pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, site: Option<&Site>, run: &Run) -> Result<()> {
-    if pieces::is_accounts(facts) {
-        // To load it would make the accounts on the server. It was read through.
-        return Ok(());
-    }
     let home = site.and_then(|site| pieces::home(site, Some(facts), &facts.source));
     let Some((source, served)) = home.filter(|(_, served)| served.kind() == facts.facts.kind) else {
         let (source, kind) = (&facts.source, &facts.facts.kind);

@@ -55,9 +55,17 @@ impl<'s> Restoring<'s> {
         Ok(Self { served, owed, note })
     }
 
-    /// What was made stays, or is gone already.
+    /// What was made stays.
     pub(super) fn over(&self) -> Result<()> {
         self.note.done()
+    }
+
+    /// It failed, and what was made should be gone. Where that is not so, because the server went away, the next command sees to it.
+    pub(super) fn failed(&self) -> Result<()> {
+        match self.served.named(&self.owed.making).is_there(&uncancelled()) {
+            Ok(false) => self.note.done(),
+            Ok(true) | Err(_) => Ok(()),
+        }
     }
 
     /// Puts the new database into the place of the old one; gives what that is called now. A failure leaves the old one as it
@@ -79,7 +87,7 @@ impl<'s> Restoring<'s> {
             Err(error) => {
                 // The first error counts.
                 let _ = self.served.named(&self.owed.making).drop_database(&uncancelled());
-                self.over()?;
+                self.failed()?;
                 return Err(error);
             }
         };

@@ -89,6 +89,15 @@ impl Served {
         }
     }
 
+    /// Room that the server has for its data, where it is on this machine and tells.
+    pub fn free(&self, run: &Run) -> Option<u64> {
+        let folder = match self {
+            Self::Mariadb(source) => source.data_folder(run),
+            Self::Postgresql(source) => source.data_folder(run),
+        };
+        crate::host::space::free(&folder?).ok()
+    }
+
     /// The names of all databases of the server but its own.
     pub fn databases(&self, run: &Run) -> Result<Vec<String>> {
         match self {

@@ -276,6 +276,7 @@ impl Mariadb {
 pub(crate) struct Postgresql {
     pub(crate) dir: PathBuf,
     pub(crate) child: Child,
+    data: PathBuf,
     name: String,
     more: Vec<String>,
 }
@@ -286,13 +287,12 @@ impl Postgresql {
     }
 
     pub(crate) fn start(name: &str) -> Self {
-        Self::start_with(name, &[])
+        Self::start_in(name, &HOME.join(name).join("data"), &[])
     }
 
-    /// Of what the server is started with, `more`.
-    pub(crate) fn start_with(name: &str, more: &[&str]) -> Self {
-        let dir = folder(name);
-        let data = dir.join("data");
+    /// With its data in the new folder `data`, and `more` of what it is started with.
+    pub(crate) fn start_in(name: &str, data: &Path, more: &[&str]) -> Self {
+        let (dir, data) = (folder(name), data.to_owned());
         let mut init = unprivileged(&Self::programs().join("initdb"));
         init.arg("-D").arg(&data).args([
             "-U",
@@ -306,15 +306,15 @@ impl Postgresql {
         ]);
         Ran::from(init.output().unwrap()).exits(0);
         let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
-        let child = keep(Self::command(name, &dir, &more));
-        let this = Self { child, dir, name: name.to_owned(), more };
+        let child = keep(Self::command(name, &dir, &data, &more));
+        let this = Self { child, dir, data, name: name.to_owned(), more };
         this.wait();
         this
     }
 
-    fn command(name: &str, dir: &Path, more: &[String]) -> Command {
+    fn command(name: &str, dir: &Path, data: &Path, more: &[String]) -> Command {
         let mut command = unprivileged(&Self::programs().join("postgres"));
-        command.arg("-D").arg(dir.join("data")).arg("-k").arg(dir).args(more);
+        command.arg("-D").arg(data).arg("-k").arg(dir).args(more);
         command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=128MB"]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(fs::File::create(HOME.join(format!("{name}.log"))).unwrap());
@@ -327,7 +327,7 @@ impl Postgresql {
 
     /// Starts it again after it died.
     pub(crate) fn again(&mut self) {
-        self.child = keep(Self::command(&self.name, &self.dir, &self.more));
+        self.child = keep(Self::command(&self.name, &self.dir, &self.data, &self.more));
         self.wait();
     }
 

@@ -4,6 +4,7 @@
 
 mod cut_short;
 mod kit;
+mod large;
 mod mariadb;
 mod postgresql;
 mod private;

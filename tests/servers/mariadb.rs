@@ -132,7 +132,9 @@ fn a_backup_is_drilled_looked_at_and_put_in_place_and_the_old_database_stays() {
 #[test]
 fn what_a_restore_set_aside_goes_when_its_time_is_over_and_never_without_a_backup() {
     let server = &*MARIADB;
-    server.sql("CREATE DATABASE old_ones; CREATE TABLE old_ones.t(a int); CREATE DATABASE old_ones_before_20200101T000000Z");
+    server.sql(
+        "CREATE DATABASE old_ones; CREATE TABLE old_ones.t(a int); CREATE DATABASE old_ones_before_20200101T000000Z",
+    );
     let shop = Shop::new(&format!("{}keep_replaced = \"30d\"\n", server.source("old_ones")));
     let id = shop.backup();
     shop.run(&["restore", &id, "--in-place", "--yes"]).exits(0);

@@ -25,7 +25,7 @@ fn drills_alone(source: &str, socket: &std::path::Path) {
     let at = text.find("\"content\": \"").unwrap() + 12;
     fs::write(&manifest, format!("{}{}{}", &text[..at], "0".repeat(32), &text[at + 32..])).unwrap();
     fs::remove_file(shop.dir.path().join("backups").join(&id).join("SHA256SUMS")).unwrap();
-    shop.run(&["check", "--drill"]).exits(1).says(&["the rows are others"]);
+    shop.run(&["check", "--drill"]).exits(1).prints(&["the rows are others"]);
 }
 
 #[test]

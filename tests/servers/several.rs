@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::kit::{MARIADB, Mariadb, Postgresql, Shop, feed, gunzip};
+use crate::kit::{MARIADB, Mariadb, POSTGRESQL, Postgresql, Shop, feed, gunzip};
 
 /// The names of the artifacts of a backup.
 fn artifacts(shop: &Shop, id: &str) -> Vec<String> {
@@ -113,6 +113,69 @@ fn named_databases_are_all_required() {
     }
 }
 
+#[test]
+fn a_fresh_box_gets_its_servers_databases_back_in_one_step() {
+    let server = Mariadb::start("recover");
+    server.sql("CREATE DATABASE one; CREATE TABLE one.t(a int); INSERT INTO one.t VALUES (1); CREATE DATABASE two; CREATE TABLE two.t(a int)");
+    let shop = shop_of(&server.source("x"), "databases = \"all\"\naccounts = \"grants\"");
+    let stick = shop.dir.path().join("stick.img").display().to_string();
+    feed(Command::new("mkfs.vfat").args(["-F", "32", "-C", &stick, "65536"]), b"").exits(0);
+    shop.run(&["backup", "--stick", &stick]).exits(0);
+    // The box is lost with all it had, and one of the databases.
+    for name in ["state", "backups"] {
+        fs::remove_dir_all(shop.dir.path().join(name)).unwrap();
+    }
+    fs::remove_file(shop.dir.path().join("tillstick.toml")).unwrap();
+    server.sql("DROP DATABASE one; INSERT INTO two.t VALUES (5)");
+    let ran = shop.run(&["recover", &stick, "--yes"]).exits(0);
+    let beside = shop.dir.path().join("backups/recovered");
+    ran.prints(&[
+        "on its server  \"one\"",
+        "004711_two.sql.gz",
+        "nothing is overwritten",
+        "--source two --in-place",
+        "holds the accounts",
+    ]);
+    assert_eq!(server.sql("SELECT a FROM one.t; SELECT a FROM two.t"), "1\n5\n");
+    let mut left: Vec<_> =
+        fs::read_dir(beside).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left, ["004711_shop_accounts.sql.gz", "004711_two.sql.gz"]);
+}
+
+#[test]
+fn progress_is_told_by_the_servers_statistics_and_room_is_judged_before_a_dump() {
+    MARIADB.sql("CREATE DATABASE told; USE told; CREATE TABLE told.t(id int PRIMARY KEY, x varchar(200)); INSERT INTO told.t SELECT seq, REPEAT('x', 100 + seq MOD 50) FROM seq_1_to_50000; ANALYZE TABLE told.t");
+    POSTGRESQL.sql("postgres", "CREATE DATABASE told");
+    POSTGRESQL.sql(
+        "told",
+        "CREATE TABLE t AS SELECT i, repeat('x', 100 + i % 50) AS x FROM generate_series(1, 50000) i; ANALYZE",
+    );
+    for source in [MARIADB.source("told"), POSTGRESQL.source("told")] {
+        let shop = Shop::new(&source);
+        let ran = shop.run(&["--json", "backup"]).exits(0);
+        let events: Vec<serde_json::Value> =
+            ran.err.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let begun = events.iter().find(|event| event["event"] == "begin" && event["stage"] == "dump").unwrap();
+        let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let (promised, came) =
+            (begun["total"].as_f64().unwrap(), report["artifacts"][0]["text_size"].as_f64().unwrap());
+        assert!((0.4..2.5).contains(&(promised / came)), "{promised} were promised, and {came} came");
+        let at = |event: &&serde_json::Value| event["event"] == "progress";
+        let after = events.iter().skip_while(|event| *event != begun).take_while(|event| event["event"] != "end");
+        let done: Vec<f64> = after.filter(at).map(|event| event["done"].as_f64().unwrap()).collect();
+        assert!(!done.is_empty() && done.is_sorted() && *done.last().unwrap() <= came, "{done:?}");
+
+        let path = shop.dir.path().join("tillstick.toml");
+        fs::write(&path, shop.config().replace("min_free = \"1MB\"", "min_free = \"900TB\"")).unwrap();
+        fs::remove_dir_all(shop.dir.path().join("backups")).unwrap();
+        let ran = shop.run(&["--json", "backup"]).exits(1).says(&["this backup needs about"]);
+        assert!(!ran.err.contains("\"dump\""), "nothing was begun: {}", ran.err);
+        let needed: f64 = ran.err.split("about ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!(needed > came / 6.0 && needed < came * 2.0 + 2e7, "{needed} of {came}");
+    }
+}
+
 /// What is said to whoever restores accounts, and what they get.
 fn accounts(shop: &Shop, words: &[&str], hash: &str) -> String {
     let id = shop.backup();
@@ -120,7 +183,9 @@ fn accounts(shop: &Shop, words: &[&str], hash: &str) -> String {
     let text = gunzip(&shop.dir.path().join("backups").join(&id).join(format!("004711_{name}.sql.gz")));
     let text = String::from_utf8(text).unwrap();
     assert_eq!(text.contains(hash), shop.config().contains("\"passwords\""), "{text}");
-    shop.run(&["check", "--drill"]).exits(0);
+    shop.run(&["check", "--drill"])
+        .exits(0)
+        .prints(&["004711_shop.sql.gz  restored and equal", "004711_shop_accounts.sql.gz  good"]);
     shop.run(&["restore", &id, "--source", name, "--dry-run"]).exits(0).prints(words);
     shop.run(&["restore", &id, "--source", name, "--in-place", "--yes"])
         .exits(2)
@@ -176,7 +241,7 @@ fn roles_of_postgresql_are_shown_and_written_and_never_applied() {
     accounts(&grants, &words, "SCRAM-SHA-256$");
     let passwords = Shop::new(&format!("{}accounts = \"passwords\"\n", server.source("x")));
     let with = accounts(&passwords, &words, "SCRAM-SHA-256$");
-    let told = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname IN ('anna', 'seller'); SELECT pg_has_role('anna', 'seller', 'MEMBER')";
+    let told = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname IN ('anna', 'seller') ORDER BY rolname; SELECT pg_has_role('anna', 'seller', 'MEMBER')";
     let before = server.sql("postgres", told);
     server.sql("postgres", "DROP ROLE anna; DROP ROLE seller");
     let own = "CREATE ROLE postgres;\n";

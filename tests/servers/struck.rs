@@ -106,8 +106,9 @@ fn a_full_disk_under_a_dump_is_told_and_the_backup_before_stays() {
     let server = &*MARIADB;
     server.sql("CREATE DATABASE fill; CREATE TABLE fill.t(id int PRIMARY KEY, x varbinary(1000)); INSERT INTO fill.t VALUES (1, 'x')");
     full_primary(&server.source("fill"), &server.url("fill"), &|| {
-        server
-            .sql("INSERT INTO fill.t SELECT seq, CONCAT(RANDOM_BYTES(900)) FROM seq_2_to_20000; ANALYZE TABLE fill.t");
+        server.sql(
+            "USE fill; INSERT INTO fill.t SELECT seq, RANDOM_BYTES(900) FROM seq_2_to_20000; ANALYZE TABLE fill.t",
+        );
     });
     let server = &*POSTGRESQL;
     server.sql("postgres", "CREATE DATABASE fill");
@@ -123,16 +124,25 @@ fn a_full_disk_under_a_dump_is_told_and_the_backup_before_stays() {
 #[test]
 fn a_full_disk_under_mariadb_is_told_and_the_old_database_stays() {
     let server = &*MARIADB;
-    server.sql("CREATE DATABASE big; CREATE TABLE big.t(id int PRIMARY KEY, x varchar(1000)); INSERT INTO big.t SELECT seq, REPEAT('x', 900) FROM seq_1_to_100000");
+    server.sql("CREATE DATABASE big; USE big; CREATE TABLE big.t(id int PRIMARY KEY, x varchar(1000)); INSERT INTO big.t SELECT seq, REPEAT('x', 900) FROM seq_1_to_100000");
     let file = tempfile::tempdir().unwrap();
     let file = file.path().join("big.sql.gz").display().to_string();
     crate::kit::tillstick(["dump", &server.url("big"), "-o", &file]).exits(0);
-    let Some(small) = Small::at(crate::kit::home().join("small"), "220m") else { return };
-    let small = Mariadb::start_in("fullm", &small.0);
+    let Some(small_disk) = Small::at(crate::kit::home().join("small"), "220m") else { return };
+    let small = Mariadb::start_in("fullm", &small_disk.0);
     small.sql("CREATE DATABASE shop; CREATE TABLE shop.t(id int PRIMARY KEY, x varchar(1000)); INSERT INTO shop.t VALUES (1, 'here')");
     let shop = Shop::new(&small.source("shop"));
     let ran = shop.run(&["restore", &file, "--source", "shop", "--in-place", "--yes"]).exits(1);
     assert!(ran.err.contains("has no room left"), "{}", ran.err);
+    // Of a backup it is known beforehand.
+    let known = Shop::new(&server.source("big"));
+    let id = known.backup();
+    let path = known.dir.path().join("tillstick.toml");
+    fs::write(&path, known.config().replace(server.dir.to_str().unwrap(), small.dir.to_str().unwrap())).unwrap();
+    let filled = small_disk.0.join("filler");
+    feed(Command::new("fallocate").args(["-l", "60m"]).arg(&filled), b"").exits(0);
+    known.run(&["restore", &id, "--into", "shop_look"]).exits(1).says(&["needs about", "are free there"]);
+    fs::remove_file(filled).unwrap();
     assert_eq!(small.sql("SELECT x FROM shop.t"), "here\n");
     assert_eq!(small.sql("SHOW DATABASES LIKE 'shop\\_%'"), "");
 }
@@ -145,20 +155,11 @@ fn a_full_disk_under_postgresql_is_told_and_the_old_database_stays() {
     let file = tempfile::tempdir().unwrap();
     let file = file.path().join("big.sql.gz").display().to_string();
     crate::kit::tillstick(["dump", &server.url("big"), "-o", &file]).exits(0);
-    let Some(small) = Small::at(crate::kit::home().join("psmall"), "40m") else { return };
-    let fresh = Postgresql::start_with("fullp", &["-c", "default_tablespace=small"]);
-    let place = small.0.join("space");
-    feed(
-        Command::new("install")
-            .args(if nix::unistd::geteuid().is_root() { &["-d", "-o", "nobody", "-m", "700"][..] } else { &["-d"] })
-            .arg(&place),
-        b"",
-    )
-    .exits(0);
-    fresh.sql(
-        "postgres",
-        &format!("SET default_tablespace = ''; CREATE TABLESPACE small LOCATION '{}'", place.display()),
-    );
+    let Some(small) = Small::at(crate::kit::home().join("psmall"), "130m") else { return };
+    // Rows of a table that its own transaction made then need no log, whose disk would be full first.
+    let settings = ["wal_level=minimal", "max_wal_senders=0", "max_wal_size=32MB", "min_wal_size=32MB"];
+    let more: Vec<&str> = settings.iter().flat_map(|setting| ["-c", setting]).collect();
+    let fresh = Postgresql::start_in("fullp", &small.0.join("data"), &more);
     fresh.sql("postgres", "CREATE DATABASE shop");
     fresh.sql("shop", "CREATE TABLE t(x text); INSERT INTO t VALUES ('here')");
     let shop = Shop::new(&fresh.source("shop"));
