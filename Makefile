@@ -26,7 +26,8 @@ test: setup ## the tests a change needs
 	$(CARGO) test --locked
 
 test-proofs: setup ## the tests that have a full mode (thousands of cases), in that mode
-	@CARGO='$(CARGO)' tests/proofs.sh
+	@tests/servers/prepare.sh $(or $(SERVER_CACHE),$(BUILD)/tmp/server-cache)
+	@SERVER_CACHE=$(abspath $(or $(SERVER_CACHE),$(BUILD)/tmp/server-cache)) CARGO='$(CARGO)' tests/proofs.sh
 
 fuzz: setup ## libFuzzer on each target (FUZZ="probe load" chooses), for FUZZ_SECONDS=60 each
 	@CARGO='$(CARGO)' fuzz/run.sh $(FUZZ)
@@ -38,7 +39,7 @@ lint: ## formatting and clippy; warnings are errors
 
 test-all: test lint demo test-proofs test-servers test-stores test-box ## all of it
 
-test-servers: setup ## MariaDB and PostgreSQL of this Debian, unpacked into a cache and started by the tests themselves (ONLY=word for some)
+test-servers: setup ## MariaDB and PostgreSQL of this Debian, unpacked into a cache and started by the tests themselves (ONLY=word for some; TILLSTICK_PROOF=full: 1 GB each, killed at every statement)
 	@tests/servers/prepare.sh $(or $(SERVER_CACHE),$(BUILD)/tmp/server-cache)
 	SERVER_CACHE=$(abspath $(or $(SERVER_CACHE),$(BUILD)/tmp/server-cache)) $(CARGO) test --locked --test servers -- $(ONLY)
 

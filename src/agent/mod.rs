@@ -301,11 +301,11 @@ impl Agent {
 
     /// What a run that died had stopped is started again.
     fn settle(&self) -> Result<()> {
-        let state = self.site.config.state.clone();
-        if !quiesce::is_owed(&state) {
+        if !quiesce::is_owed(&self.site.config.state) {
             return Ok(());
         }
-        self.post.spawn("owed", move |_| Message::Note(quiesce::settle(&state, false).join("; ")))
+        let site = Arc::clone(&self.site);
+        self.post.spawn("owed", move |_| Message::Note(quiesce::settle(&site, false).join("; ")))
     }
 
     fn take(&mut self, message: Message) -> Result<()> {

@@ -94,6 +94,9 @@ fn lines(report: &Report, lang: Lang) -> Vec<String> {
     for (id, reason) in &report.removed {
         lines.push(format!("  removed {id}: {reason}"));
     }
+    for (name, reason) in &report.dropped {
+        lines.push(format!("  dropped the database {name:?}: {reason}"));
+    }
     for copy in &report.copies {
         match &copy.error {
             Some(_) => {}

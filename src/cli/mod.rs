@@ -188,7 +188,7 @@ impl Context {
 
     fn site(&self) -> Result<Site> {
         let site = Site::open(self.config()?)?;
-        for line in quiesce_owed::settle(&site.config.state, false) {
+        for line in quiesce_owed::settle(&site, false) {
             self.run().warn(line);
         }
         Ok(site)

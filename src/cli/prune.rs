@@ -37,6 +37,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
 
 fn lines(report: &Report) -> Vec<String> {
     let mut lines: Vec<String> = report.backups.iter().map(line).collect();
+    lines.extend(report.databases.iter().map(|database| {
+        let fate = if database.keep { "keep  " } else { "drop  " };
+        format!("{fate}  {:?} on the server of `{}`  {}", database.name, database.source, database.reason)
+    }));
     let kept = report.backups.iter().filter(|backup| backup.keep).count();
     let gone = report.backups.len() - kept;
     lines.extend(report.suspended.as_ref().map(|why| format!("nothing is pruned now: {why}")));

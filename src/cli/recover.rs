@@ -83,6 +83,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     context.screen.result(&report, |report| {
         let mut lines = vec![format!("recovered {}: {} rows, checked", report.id, say::count(report.rows))];
         lines.extend(report.databases.iter().map(|path| format!("  database       {path:?}")));
+        lines.extend(report.servers.iter().map(|name| format!("  on its server  {name:?}")));
         lines.push(format!("  configuration  {:?}", report.config));
         lines.extend(report.warnings.iter().map(|warning| format!("  warning: {warning}")));
         lines
@@ -126,7 +127,11 @@ fn describe(plan: &Plan) -> Vec<String> {
     for (facts, path) in &plan.databases {
         let rows: u64 = facts.facts.tables.iter().map(|table| table.rows).sum();
         let there = if plan.recovered.contains(path) { " (there already, and equal)" } else { "" };
-        lines.push(format!("database     {}: {} rows -> {path:?}{there}", facts.name, say::count(rows)));
+        let where_to = match plan.is_of_a_server(facts) {
+            true => "its server, where that has no such database; else put beside".to_owned(),
+            false => format!("{path:?}{there}"),
+        };
+        lines.push(format!("database     {}: {} rows -> {where_to}", facts.name, say::count(rows)));
     }
     for (facts, target) in &plan.files {
         let to = target.as_ref().map_or("stay on the stick".to_owned(), |target| format!("-> {target:?}"));

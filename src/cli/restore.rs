@@ -25,7 +25,8 @@ Examples:
   tillstick restore 20261122T200002Z --source web --dry-run    what would change of the files of `web`
   tillstick restore 20261122T200002Z --source web --in-place   what is replaced is kept beside it
   tillstick restore 20261122T200002Z --source shop --into shop_look    a new database on the source's server
-  tillstick restore 20261122T200002Z --source shop --in-place --dry-run   what would be done";
+  tillstick restore 20261122T200002Z --source shop --in-place --dry-run   what would be done
+  tillstick restore 20261122T200002Z --source shop_accounts --into accounts.sql   to look through, and load by hand";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -84,6 +85,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     if chosen.is_files() {
         return files::run(context, &args, site, &origin, &mut chosen, &trust);
     }
+    if chosen.is_accounts() {
+        return accounts(context, &args, &mut chosen);
+    }
     if let (Some(site), Some(target)) = (&site, served::target(site.as_ref(), &chosen, args.source.as_ref())?) {
         return to_server(context, site, &args, &origin, &mut chosen, &target);
     }
@@ -105,6 +109,31 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
     };
     context.screen.result(&report, lines)?;
     Ok(Exit::Done)
+}
+
+/// Accounts are shown or written, and put back by a person.
+fn accounts(context: &Context, args: &Args, chosen: &mut restore::Chosen) -> Result<Exit> {
+    match &args.into {
+        _ if args.in_place => Err(Error::new(
+            Kind::Usage,
+            "accounts are not put back by themselves: some may have been closed since the backup",
+        )
+        .help(
+            "look at them with --dry-run, write them with --into FILE, and load what you want with the server's client",
+        )),
+        Some(target) if !args.dry_run => {
+            restore::accounts_into(chosen, target)?;
+            context.screen.result(target, |target| {
+                vec![format!("wrote {target:?}: look through it, and load it with the server's client")]
+            })?;
+            Ok(Exit::Done)
+        }
+        _ => {
+            let text = restore::accounts(chosen)?;
+            context.screen.result(&text, |text| text.lines().map(str::to_owned).collect())?;
+            Ok(Exit::Done)
+        }
+    }
 }
 
 /// A server keeps the database.

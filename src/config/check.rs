@@ -24,9 +24,8 @@ fn artifact_names(config: &Config, tree: &Table, report: &mut Report) {
     let mut taken: BTreeMap<String, &FileName> = BTreeMap::new();
     for (at, source) in sources {
         let key = dotted("sources", source.as_str());
-        let plain = config.sources[source].artifact_name(&config.customer, source);
-        let with_box = plain.for_box(&config.box_name);
-        for name in [plain, with_box] {
+        let names = config.sources[source].artifact_names(&config.customer, source);
+        for name in names.into_iter().flat_map(|(_, plain)| [plain.for_box(&config.box_name), plain]) {
             match taken.insert(name.as_str().to_lowercase(), source) {
                 Some(other) if other != source => {
                     let message =

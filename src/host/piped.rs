@@ -60,6 +60,8 @@ pub struct Program {
     pub env: Vec<(&'static str, OsString)>,
     /// What it may open by its path.
     pub secret: Option<Secret>,
+    /// User and group that it becomes before it begins.
+    pub run_as: Option<(u32, u32)>,
 }
 
 /// How a program ended.
@@ -85,7 +87,7 @@ pub struct Piped {
 impl Piped {
     /// Starts the program. What it writes must be [`read`](Self::read) when `answers`, else it is thrown away.
     pub fn begin(program: Program, answers: bool) -> Result<Self> {
-        let Program { path, args, env, secret } = program;
+        let Program { path, args, env, secret, run_as } = program;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let mut command = Command::new(&path);
         command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8").envs(env);
@@ -93,14 +95,21 @@ impl Piped {
         command.stdout(if answers { Stdio::piped() } else { Stdio::null() });
         let fd = secret.as_ref().map(|secret| secret.0.as_raw_fd());
         let prepare = move || {
-            // SAFETY: both calls are allowed between fork and exec; the descriptor is open in the child as well.
+            // SAFETY: these calls are allowed between fork and exec; the descriptor is open in the child as well.
             unsafe {
+                if let Some((uid, gid)) = run_as
+                    && (libc::setgroups(0, std::ptr::null()) == -1
+                        || libc::setgid(gid) == -1
+                        || libc::setuid(uid) == -1)
+                {
+                    return Err(std::io::Error::last_os_error());
+                }
                 if let Some(fd) = fd
                     && libc::fcntl(fd, libc::F_SETFD, 0) == -1
                 {
                     return Err(std::io::Error::last_os_error());
                 }
-                // Nobody would read what it writes when we were killed, and half a restore must not end as a whole one.
+                // After the change of user, which forgets it. Nobody would read what it writes when we were killed, and half a restore must not end as a whole one.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             }
             Ok(())
@@ -168,6 +177,18 @@ impl Piped {
         Ok(true)
     }
 
+    /// Whether it has ended.
+    pub fn is_over(&mut self) -> Result<bool> {
+        let status = self.child.try_wait().context(|| format!("cannot wait for {:?}", self.name))?;
+        Ok(status.is_some())
+    }
+
+    /// What one that has ended complained about.
+    pub fn said(&mut self) -> String {
+        let kept = self.complaints.take().and_then(|listener| listener.join().ok()).unwrap_or_default();
+        String::from_utf8_lossy(&kept).trim().to_owned()
+    }
+
     /// Tells it that nothing more comes.
     pub fn close(&mut self) {
         self.stdin = None;
@@ -186,8 +207,7 @@ impl Piped {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(u64::from(LOOK)));
         };
-        let kept = self.complaints.take().and_then(|listener| listener.join().ok()).unwrap_or_default();
-        Ok(Ended { status, complaints: String::from_utf8_lossy(&kept).trim().to_owned() })
+        Ok(Ended { status, complaints: self.said() })
     }
 }
 
@@ -217,7 +237,7 @@ mod tests {
     use crate::model::{Cancel, Quiet};
 
     fn shell(script: &str, secret: Option<Secret>) -> Program {
-        Program { path: "/bin/sh".into(), args: vec!["-c".into(), script.into()], env: Vec::new(), secret }
+        Program { path: "/bin/sh".into(), args: vec!["-c".into(), script.into()], secret, ..Program::default() }
     }
 
     fn all(program: Program, input: &[u8], run: &Run) -> Result<(Vec<u8>, Ended)> {

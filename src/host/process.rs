@@ -1,4 +1,5 @@
-//! Whether a process that left its mark is still there: what a run that was killed cannot say itself.
+//! Whether a process that left its mark is still there: what a run that was killed cannot say itself. And which account a
+//! process of ours may be that needs no rights.
 
 use std::fs;
 
@@ -12,6 +13,17 @@ pub fn mark() -> String {
 pub fn is_alive(mark: &str) -> bool {
     let pid = mark.split(' ').nth(1).and_then(|pid| pid.parse().ok());
     pid.and_then(mark_of).is_some_and(|now| now == mark)
+}
+
+/// User and group of the account that may do nothing, when we may do everything.
+pub fn nobody_if_root() -> Option<(u32, u32)> {
+    /// What Linux gives to whom it does not know.
+    const OVERFLOW: u32 = 65_534;
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let known = nix::unistd::User::from_name("nobody").ok().flatten();
+    Some(known.map_or((OVERFLOW, OVERFLOW), |user| (user.uid.as_raw(), user.gid.as_raw())))
 }
 
 fn mark_of(pid: u32) -> Option<String> {

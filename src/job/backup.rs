@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact::verify;
 use super::copy::{self, CopyDone};
+use super::pieces::{self, Piece};
 use super::record::{Record, one_line, recorded};
 use super::{Site, StickAt, StoreAt, drill, prune, quiesce, stores};
 use crate::config::{self, Spool};
@@ -35,6 +36,9 @@ pub struct Report {
     pub artifacts: Vec<ArtifactReport>,
     /// Older local backups that went to make room, with the reason.
     pub removed: Vec<(BackupId, String)>,
+    /// Databases that restores had set aside on their servers and that went, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<(String, String)>,
     /// How each copy went.
     pub copies: Vec<CopyDone>,
     /// What a person should know.
@@ -109,7 +113,7 @@ fn make_and_copy(site: &Site, lock: &Lock, stick: Option<&StickAt>, record: &mut
 
 /// Clears up after runs that died.
 pub(super) fn begin(site: &Site, lock: &Lock) -> Result<()> {
-    for line in quiesce::settle(&site.config.state, true) {
+    for line in quiesce::settle(site, true) {
         log::warn!("{line}");
     }
     site.primary.sweep(lock)?;
@@ -120,7 +124,10 @@ pub(super) fn begin(site: &Site, lock: &Lock) -> Result<()> {
 /// What is to be done once the copies are made. The backup is made, whatever becomes of the older ones.
 pub(super) fn end(site: &Site, lock: &Lock, report: &mut Report, record: &Record, run: &Run) {
     match prune::after_backup(site, lock, record, run) {
-        Ok(gone) => report.removed.extend(gone),
+        Ok((backups, databases)) => {
+            report.removed.extend(backups);
+            report.dropped.extend(databases);
+        }
         Err(error) => {
             let message = format!("the clean-up failed: {}", error.report().replace('\n', ""));
             run.warn(message.clone());
@@ -152,19 +159,32 @@ pub(super) fn make(
         warnings.push(format!("{}; the backup is made and nothing is pruned by it", clock.reason()));
     }
 
-    let removed = make_room(site, lock, &known, newest.map(|(_, manifest)| manifest), record)?;
+    let pieces = pieces::pieces(site, run)?;
+    let removed = make_room(site, lock, &known, &pieces, newest.map(|(_, manifest)| manifest), record)?;
     let draft = site.primary.begin(lock, id.clone(), site.config.primary.min_free)?;
     let mut artifacts = Vec::new();
     let mut facts = Vec::new();
     let mut hold = quiesce::hold(site, None, "backup", run)?;
     warnings.append(&mut hold.warnings);
-    for source in site.config.sources.keys() {
-        let (made, artifact) = dump(site, &draft, source, newest.map(|(stored, _)| *stored), run)
-            .context(|| format!("cannot back up source `{source}`"))?;
-        warnings.extend(artifact.facts.warnings.iter().map(|warning| format!("source `{source}`: {warning}")));
-        artifacts.push(made);
-        facts.push(artifact);
+    for of_source in pieces.chunk_by(|one, other| one.source == other.source) {
+        // What is read in parts stands still until the last of them.
+        let mut held = match of_source {
+            [_] => None,
+            _ => Some(quiesce::hold(site, of_source.first().map(|piece| &piece.source), "backup", run)?),
+        };
+        for piece in of_source {
+            let (made, artifact) = dump(site, &draft, piece, held.is_none(), newest.map(|(stored, _)| *stored), run)
+                .context(|| format!("cannot back up {}", piece.told()))?;
+            warnings.extend(artifact.facts.warnings.iter().map(|warning| format!("{}: {warning}", piece.told())));
+            artifacts.push(made);
+            facts.push(artifact);
+        }
+        if let Some(mut held) = held.take() {
+            warnings.append(&mut held.warnings);
+            warnings.extend(held.release());
+        }
     }
+    warnings.extend(newest.map(|(_, before)| pieces::compare(site, &pieces, before)).unwrap_or_default());
     warnings.extend(hold.release());
     let key = key(site, &mut warnings);
     let manifest = Manifest {
@@ -189,7 +209,7 @@ pub(super) fn make(
         run.warn(warning.clone());
     }
     let dir = stored.dir().to_owned();
-    Ok((stored, Report { id, dir, artifacts, removed, copies: Vec::new(), warnings }))
+    Ok((stored, Report { id, dir, artifacts, removed, dropped: Vec::new(), copies: Vec::new(), warnings }))
 }
 
 /// What the backup is signed with. One without a signature is better than none.
@@ -205,16 +225,17 @@ fn key(site: &Site, warnings: &mut Vec<String>) -> Option<BoxKey> {
 fn dump(
     site: &Site,
     draft: &Draft,
-    name: &FileName,
+    piece: &Piece,
+    hold: bool,
     previous: Option<&Stored>,
     run: &Run,
 ) -> Result<(ArtifactReport, ArtifactFacts)> {
-    let artifact = site.artifact_name(name);
+    let artifact = piece.artifact.clone();
     let previous = match previous.map(|stored| stored.path(&artifact)).filter(|path| path.exists()) {
         Some(path) => Previous::open(&path, &pack_options(site), run)?,
         None => None,
     };
-    let (report, facts) = pack_source(site, draft, name, previous, run)?;
+    let (report, facts) = pack_source(site, draft, piece, hold, previous, run)?;
     match read_back(draft, &facts, run) {
         // Parts of the backup before that are not what its index says would spoil each backup from now on.
         Err(error) if error.kind() == Kind::Damaged && report.reused_bytes > 0 => {
@@ -222,7 +243,7 @@ fn dump(
             let path = draft.path(&artifact);
             draft.discard(&path)?;
             draft.discard(&pack::index_path(&path))?;
-            let (report, mut facts) = pack_source(site, draft, name, None, run)?;
+            let (report, mut facts) = pack_source(site, draft, piece, hold, None, run)?;
             read_back(draft, &facts, run)?;
             facts
                 .facts
@@ -237,17 +258,21 @@ fn dump(
 fn pack_source(
     site: &Site,
     draft: &Draft,
-    name: &FileName,
+    piece: &Piece,
+    hold: bool,
     previous: Option<Previous>,
     run: &Run,
 ) -> Result<(ArtifactReport, ArtifactFacts)> {
-    let artifact = site.artifact_name(name);
-    let source = site.source(name, draft.dir())?;
+    let artifact = piece.artifact.clone();
+    let source = piece.open(site, draft.dir())?;
     let mut packer = Packer::new(draft.artifact(&artifact)?, previous, pack_options(site), *run)?;
-    let mut hold = quiesce::hold(site, Some(name), "backup", run)?;
+    let held = hold.then(|| quiesce::hold(site, Some(&piece.source), "backup", run)).transpose()?;
     let mut facts = source.dump(&mut packer, run)?;
-    facts.warnings.append(&mut hold.warnings);
-    facts.warnings.extend(hold.release());
+    if let Some(mut held) = held {
+        facts.warnings.append(&mut held.warnings);
+        facts.warnings.extend(held.release());
+    }
+    piece.note(&mut facts);
     let (file, packed) = packer.finish()?;
     let (size, sha256) = file.finish()?;
     draft.index(&pack::index_path(&draft.path(&artifact)), &packed.index.to_bytes())?;
@@ -261,7 +286,15 @@ fn pack_source(
     };
     Ok((
         report,
-        ArtifactFacts { name: artifact, source: name.clone(), size, sha256, plain: None, text: packed.text, facts },
+        ArtifactFacts {
+            name: artifact,
+            source: piece.name.clone(),
+            size,
+            sha256,
+            plain: None,
+            text: packed.text,
+            facts,
+        },
     ))
 }
 
@@ -286,6 +319,7 @@ fn make_room(
     site: &Site,
     lock: &Lock,
     known: &[Stored],
+    pieces: &[Piece],
     newest: Option<&Manifest>,
     record: &Record,
 ) -> Result<Vec<(BackupId, String)>> {
@@ -295,11 +329,11 @@ fn make_room(
         .flat_map(|manifest| &manifest.artifacts)
         .map(|artifact| (&artifact.source, artifact.size))
         .collect();
-    for name in site.config.sources.keys() {
+    for piece in pieces {
         // Every source is asked, so that nothing goes for a backup that cannot be made.
-        let text =
-            site.source(name, site.primary.dir())?.estimate().context(|| format!("cannot back up source `{name}`"))?;
-        need += before.get(name).map_or(text / FIRST_SHARE, |size| size + size / 10);
+        let estimated = piece.open(site, site.primary.dir())?.estimate();
+        let text = estimated.context(|| format!("cannot back up {}", piece.told()))?;
+        need += before.get(&piece.name).map_or(text / FIRST_SHARE, |size| size + size / 10);
     }
     let held: Vec<Held> = known.iter().filter_map(|stored| held(stored, site, record)).collect();
     let need_free = need.saturating_add(site.config.primary.min_free);

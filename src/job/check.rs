@@ -11,7 +11,7 @@ use super::drill::{drill, drill_files};
 use super::provenance::Trust;
 use super::record::{Record, recorded};
 use super::sealed::opened;
-use super::{Site, StickAt, served};
+use super::{Site, StickAt, pieces, served};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::{How, Outcome, Place, RunKind};
 use crate::model::{ArtifactFacts, BackupId, Manifest, ManifestFile, Run};
@@ -168,7 +168,9 @@ impl<'a> Checker<'a> {
             let mut open = || open(facts);
             let problem = problem(self.artifact(facts, &mut open))?;
             first = first.or_else(|| problem.clone());
-            self.found(Some(&manifest.id), facts.name.as_str(), self.scratch.is_some(), problem);
+            // Accounts are read through only: to restore them would make them.
+            let drilled = self.scratch.is_some() && !pieces::is_accounts(facts);
+            self.found(Some(&manifest.id), facts.name.as_str(), drilled, problem);
         }
         Ok(first)
     }
@@ -188,6 +190,7 @@ impl<'a> Checker<'a> {
         verify(open()?, facts, run)?;
         match self.scratch {
             None => Ok(()),
+            Some(_) if pieces::is_accounts(facts) => Ok(()),
             Some(scratch) if facts.name.is_tar() => drill_files(&mut open, facts, scratch, run),
             Some(scratch) if facts.facts.kind == served::SQLITE => drill(open()?, facts, scratch, run),
             Some(_) => served::drill(open()?, facts, site, run),

@@ -17,17 +17,22 @@ pub mod recover;
 pub mod restore;
 pub mod restore_files;
 pub mod served;
+pub mod set_aside;
 pub mod status;
 pub mod stick_report;
 pub mod stores;
 
 mod artifact;
 mod drill;
+mod owed;
+mod pieces;
 mod record;
 mod recover_from;
+mod recover_served;
 mod sealed;
 mod site;
 mod stick;
+mod swaps;
 
 pub use recover_from::From as RecoverFrom;
 pub use site::Site;

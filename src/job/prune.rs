@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::record::{Record, recorded};
-use super::{Site, StickAt, copy};
+use super::{Site, StickAt, copy, set_aside};
 use crate::config::Spool;
 use crate::error::Result;
 use crate::host::lock::Lock;
@@ -27,6 +27,9 @@ pub struct Report {
     pub suspended: Option<String>,
     /// One entry for each backup, newest first.
     pub backups: Vec<Judged>,
+    /// Databases that restores set aside on their servers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<set_aside::Judged>,
 }
 
 impl Report {
@@ -89,11 +92,16 @@ pub fn primary(site: &Site, dry_run: bool, run: &Run) -> Result<Report> {
     })
 }
 
-/// Prunes the primary after a backup; gives what went, with the reason.
-pub(super) fn after_backup(site: &Site, lock: &Lock, record: &Record, run: &Run) -> Result<Vec<(BackupId, String)>> {
+/// Backups and databases that went, with the reason.
+pub(super) type Gone = (Vec<(BackupId, String)>, Vec<(String, String)>);
+
+/// Prunes the primary after a backup; gives what went.
+pub(super) fn after_backup(site: &Site, lock: &Lock, record: &Record, run: &Run) -> Result<Gone> {
     let report = prune_primary(site, lock, false, record, run)?;
     let gone = report.backups.into_iter().filter(|backup| !backup.keep);
-    Ok(gone.map(|backup| (backup.id, backup.reasons.concat())).collect())
+    let dropped = report.databases.into_iter().filter(|database| !database.keep);
+    let backups = gone.map(|backup| (backup.id, backup.reasons.concat())).collect();
+    Ok((backups, dropped.map(|database| (database.name, database.reason)).collect()))
 }
 
 fn prune_primary(site: &Site, lock: &Lock, dry_run: bool, record: &Record, run: &Run) -> Result<Report> {
@@ -108,11 +116,12 @@ fn prune_primary(site: &Site, lock: &Lock, dry_run: bool, record: &Record, run: 
         let copied = !spool && !stored.copies().is_empty();
         Found { id: stored.id().clone(), manifest, whole, copied }
     });
-    let report = judge(site, "primary".into(), dry_run, &rules, &found.collect::<Vec<_>>())?;
+    let mut report = judge(site, "primary".into(), dry_run, &rules, &found.collect::<Vec<_>>())?;
     for id in report.to_go() {
         run.check()?;
         site.primary.remove(lock, id)?;
     }
+    report.databases = set_aside::prune(site, dry_run, report.suspended.as_deref(), run)?;
     Ok(report)
 }
 
@@ -191,7 +200,7 @@ pub(super) fn judge(site: &Site, place: String, dry_run: bool, rules: &Rules, fo
         .collect();
     let decisions = decide(&candidates, rules, &situation)?;
     let backups = decisions.iter().map(Judged::new).collect();
-    Ok(Report { place, dry_run, suspended: suspension(rules, &situation), backups })
+    Ok(Report { place, dry_run, suspended: suspension(rules, &situation), backups, databases: Vec::new() })
 }
 
 fn made(manifest: &Manifest) -> Made {

@@ -1,32 +1,22 @@
 //! Holding still what writes while a backup, a restore or a snapshot is made, and letting it go again whatever happens.
 //!
-//! What is to be done afterwards is written down before anything is stopped: `<state>/owed/<name>.json`, with a lock
-//! beside it that dies with its holder. Whoever finds such a file without a holder does what it says.
+//! What is to be done afterwards is written down before anything is stopped: `<state>/owed/<name>.json`.
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Site;
+use super::owed::{self, Note};
 use super::record::one_line;
+use super::{Site, swaps};
 use crate::config::{OnFailure, QuiesceConfig};
-use crate::error::{Context, Error, Kind, Result};
-use crate::host::durable;
+use crate::error::{Error, Kind, Result};
 use crate::host::hook::Hook;
-use crate::host::lock::Lock;
 use crate::model::{FileName, Run};
 
 const OWED: &str = "owed";
-/// The longest file of commands that is read, in bytes.
-const OWED_MAX: u64 = 4 << 20;
-/// How often it is asked whether another process has done what it owes.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What is to be done once nothing needs to stand still.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,7 +33,7 @@ struct Owed {
 #[must_use]
 pub struct Hold<'a> {
     run: &'a Run<'a>,
-    owed: Option<(PathBuf, Lock)>,
+    owed: Option<Note>,
     /// What did not stand still, where that is no failure.
     pub warnings: Vec<String>,
 }
@@ -118,21 +108,10 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn write_down(state: &Path, reason: &str, timeout: Duration, commands: &[Vec<String>]) -> Result<(PathBuf, Lock)> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let dir = state.join(OWED);
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).context(|| format!("cannot make {dir:?}"))?;
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let since = Timestamp::now();
-    let path = dir.join(format!("{}-{}-{number}.json", since.as_millisecond(), std::process::id()));
-    let lock = Lock::take(&path.with_extension("lock"), reason)?;
+fn write_down(state: &Path, reason: &str, timeout: Duration, commands: &[Vec<String>]) -> Result<Note> {
     let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-    let owed = Owed { reason: reason.to_owned(), since, timeout_ms, commands: commands.to_vec() };
-    let bytes = serde_json::to_vec_pretty(&owed)
-        .map_err(|cause| Error::new(Kind::Io, "cannot write down what is to be started again").because(cause))?;
-    durable::write(&path, &bytes, 0o600)?;
-    durable::sync_parent(&dir)?;
-    Ok((path, lock))
+    let owed = Owed { reason: reason.to_owned(), since: Timestamp::now(), timeout_ms, commands: commands.to_vec() };
+    Note::write(&state.join(OWED), reason, &owed)
 }
 
 impl Hold<'_> {
@@ -142,10 +121,8 @@ impl Hold<'_> {
     }
 
     fn let_go(&mut self) -> Vec<String> {
-        let Some((path, lock)) = self.owed.take() else { return Vec::new() };
-        let told = pay(&path).unwrap_or_else(|error| vec![one_line(&error.report())]);
-        drop(lock);
-        told
+        let Some(note) = self.owed.take() else { return Vec::new() };
+        pay(&note).unwrap_or_else(|error| vec![one_line(&error.report())])
     }
 }
 
@@ -158,13 +135,8 @@ impl Drop for Hold<'_> {
 }
 
 /// Carries out what a file says; it goes when all of it succeeded. Every command is tried, whatever became of the others.
-fn pay(path: &Path) -> Result<Vec<String>> {
-    let bytes = durable::read(path, OWED_MAX)?;
-    let owed: Owed = serde_json::from_slice(&bytes).map_err(|cause| {
-        Error::new(Kind::Damaged, format!("{path:?}, which says what is to be started again, is not readable"))
-            .because(cause)
-            .help("start by hand what the configuration stops, and remove the file")
-    })?;
+fn pay(note: &Note) -> Result<Vec<String>> {
+    let owed: Owed = note.read("start by hand what the configuration stops, and remove the file")?;
     let env = [("TILLSTICK_FOR", "after".to_owned()), ("TILLSTICK_SOURCE", String::new())];
     let timeout = Duration::from_millis(owed.timeout_ms);
     let mut failed = Vec::new();
@@ -181,58 +153,32 @@ fn pay(path: &Path) -> Result<Vec<String>> {
             left.push(argv.clone());
         }
     }
-    if left.is_empty() {
-        fs::remove_file(path).context(|| format!("cannot remove {path:?}"))?;
-        let _ = fs::remove_file(path.with_extension("lock"));
-        durable::sync_parent(path)?;
-    } else {
-        let rest = Owed { commands: left, ..owed };
-        let bytes = serde_json::to_vec_pretty(&rest).unwrap_or(bytes);
-        durable::write(path, &bytes, 0o600)?;
+    match left.is_empty() {
+        true => note.done()?,
+        false => note.rewrite(&Owed { commands: left, ..owed })?,
     }
     Ok(failed)
 }
 
-/// Does what processes that died owe. With `wait` it waits for those that are doing it. Tells what was done and what failed.
-pub fn settle(state: &Path, wait: bool) -> Vec<String> {
-    let mut told = Vec::new();
-    for path in owed(state) {
-        let until = Instant::now() + Duration::from_secs(600);
-        let lock = loop {
-            match Lock::take(&path.with_extension("lock"), "starting again what was stopped") {
-                Err(error) if error.kind() == Kind::Busy && wait && Instant::now() < until => thread::sleep(LOOK_EVERY),
-                lock => break lock,
-            }
-        };
-        // Held: whoever stopped it is alive and will start it.
-        let Ok(lock) = lock else { continue };
-        if !path.exists() {
-            let _ = fs::remove_file(path.with_extension("lock"));
-            continue;
-        }
-        match pay(&path) {
+/// Does what processes that died owe: restores are undone or finished, and what was stopped is started again. With `wait` it
+/// waits for those that are doing it. Tells what was done and what failed.
+pub fn settle(site: &Site, wait: bool) -> Vec<String> {
+    let mut told = swaps::settle(site, wait);
+    for note in owed::abandoned(&site.config.state.join(OWED), wait) {
+        match pay(&note) {
             Ok(failed) if failed.is_empty() => {
                 told.push("what a run that was cut short had stopped was started again".to_owned());
             }
             Ok(failed) => told.extend(failed),
             Err(error) => told.push(one_line(&error.report())),
         }
-        drop(lock);
     }
     told
 }
 
-/// Whether something stands still, or should be started again.
+/// Whether something stands still, or should be started again, or a restore be undone or finished.
 pub fn is_owed(state: &Path) -> bool {
-    !owed(state).is_empty()
-}
-
-fn owed(state: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(state.join(OWED)).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut all: Vec<PathBuf> =
-        entries.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect();
-    all.sort();
-    all
+    !owed::paths(&state.join(OWED)).is_empty() || swaps::are_owed(state)
 }
 
 #[cfg(test)]

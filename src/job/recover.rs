@@ -1,8 +1,6 @@
 //! The recovery: a box that knows nothing gets its database and its configuration back from a stick or a store alone (T13).
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -13,7 +11,7 @@ use super::artifact::{Checked, verify};
 use super::record::recorded;
 use super::recover_from::{Found, From, Medium};
 use super::sealed::opened;
-use super::{Site, drill, served, site};
+use super::{Site, drill, pieces, recover_served, served, site};
 use crate::config::{self, Config, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
@@ -56,6 +54,9 @@ pub struct Report {
     pub id: BackupId,
     /// The databases.
     pub databases: Vec<PathBuf>,
+    /// Databases that were loaded into their servers, by their names there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<String>,
     /// The configuration.
     pub config: PathBuf,
     /// Rows of all tables.
@@ -85,6 +86,11 @@ impl Plan {
     /// The backup that would be used.
     pub fn manifest(&self) -> &Manifest {
         &self.found.manifest
+    }
+
+    /// Whether the artifact is loaded into a server, where that is possible.
+    pub fn is_of_a_server(&self, facts: &ArtifactFacts) -> bool {
+        self.becomes.is_some() && facts.facts.kind != served::SQLITE && !pieces::is_accounts(facts)
     }
 
     /// Its age in seconds as of `now`.
@@ -226,6 +232,7 @@ pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
     let mut report = Report {
         id: plan.found.manifest.id.clone(),
         databases: plan.databases.iter().map(|(_, path)| path.clone()).collect(),
+        servers: Vec::new(),
         config: plan.config_path.clone(),
         rows: plan.found.manifest.rows(),
         warnings: if plan.found.sealed { Vec::new() } else { vec![ManifestFile::unsealed(&plan.found.manifest.id)] },
@@ -249,6 +256,7 @@ pub fn carry_out(mut plan: Plan, run: &Run) -> Result<Report> {
     {
         report.warnings.push(format!("this recovery is not in the history: {error}"));
     }
+    load_served(&plan, &mut report, run);
     Ok(report)
 }
 
@@ -264,7 +272,7 @@ fn load_all(plan: &mut Plan, report: &mut Report, made: &mut Vec<PathBuf>, run: 
         let reader = content(&mut plan.medium, &plan.found, &plan.identities, facts)?;
         if facts.facts.kind != served::SQLITE {
             made.push(path.clone());
-            report.warnings.push(put_aside(reader, facts, path)?);
+            recover_served::put_aside(reader, facts, path)?;
             run.end(Stage::Load);
             continue;
         }
@@ -301,18 +309,23 @@ fn unpack_files(plan: &mut Plan, report: &mut Report, run: &Run) -> Result<()> {
     Ok(())
 }
 
-/// Puts the dump of a server's database beside; gives what a person does next.
-fn put_aside(reader: impl Read, facts: &ArtifactFacts, path: &Path) -> Result<String> {
-    let doing = || format!("cannot recover {path:?}");
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).context(doing)?;
-    io::copy(&mut Checked::new(reader, facts), &mut file).context(doing)?;
-    file.sync_all().context(doing)?;
-    let (kind, source) = (&facts.facts.kind, &facts.source);
-    Ok(format!(
-        "{path:?} is a {kind} dump: set the server up, then `tillstick restore {} --source {source} --in-place`",
-        path.display()
-    ))
+/// Loads what belongs to servers, and says what is left to do.
+fn load_served(plan: &Plan, report: &mut Report, run: &Run) {
+    let aside = plan.databases.iter().filter(|(facts, _)| facts.facts.kind != served::SQLITE);
+    let site = plan.becomes.clone().map(Site::open);
+    for (facts, path) in aside {
+        let loaded = match &site {
+            Some(Ok(site)) if !pieces::is_accounts(facts) => recover_served::load(site, facts, path, run).map_err(Some),
+            _ => Err(None),
+        };
+        match loaded {
+            Ok(name) => {
+                report.databases.retain(|other| other != path);
+                report.servers.push(name);
+            }
+            Err(why) => report.warnings.push(recover_served::next_step(facts, path, why.as_ref())),
+        }
+    }
 }
 
 /// The configuration comes last: a box that has it is recovered.

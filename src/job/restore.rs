@@ -11,13 +11,17 @@ use super::plumbing::text_of;
 use super::provenance::{Signed, Trust};
 use super::record::{Record, recorded};
 use super::sealed::opened;
-use super::{Site, StoreAt, quiesce};
+use super::{Site, StoreAt, pieces, quiesce};
 use crate::error::{Context, Error, Kind, Result};
+use crate::host::durable;
 use crate::journal::{How, Place, RunKind};
 use crate::model::{ArtifactFacts, BackupId, FileName, ManifestFile, Run, Stage};
 use crate::pack::Unpacker;
 use crate::policy::provenance::Lies;
 use crate::source::sqlite::{self, LoadOptions, Loaded};
+
+/// The longest list of accounts that is shown, in bytes.
+const ACCOUNTS_MAX: u64 = 64 << 20;
 
 /// What is restored.
 #[derive(Debug, Clone)]
@@ -81,6 +85,11 @@ impl Chosen {
     pub fn is_files(&self) -> bool {
         let by_name = || [".tar.gz", ".tgz", ".tar"].iter().any(|ending| self.name.ends_with(ending));
         self.facts.as_ref().map_or_else(by_name, |facts| facts.name.is_tar())
+    }
+
+    /// Whether it holds a server's accounts.
+    pub fn is_accounts(&self) -> bool {
+        self.facts.as_ref().is_some_and(pieces::is_accounts)
     }
 
     /// How many bytes it unpacks to, 0 when that is not known.
@@ -154,13 +163,31 @@ fn find(
 
 fn one_artifact(mut artifacts: Vec<ArtifactFacts>, source: Option<&FileName>, id: &BackupId) -> Result<ArtifactFacts> {
     let names: Vec<String> = artifacts.iter().map(|artifact| artifact.source.to_string()).collect();
-    artifacts.retain(|artifact| source.is_none_or(|source| *source == artifact.source));
+    artifacts.retain(|artifact| source.is_none_or(|source| pieces::is_meant(artifact, source)));
     match (artifacts.pop(), artifacts.is_empty()) {
         (Some(artifact), true) => Ok(artifact),
         (None, _) => Err(Error::new(Kind::Missing, format!("{id} holds no artifact of that source"))
             .help(format!("it has: {}", names.join(", ")))),
         (Some(_), false) => Err(Error::new(Kind::Usage, format!("{id} holds several artifacts"))
             .help(format!("choose one with --source: {}", names.join(", ")))),
+    }
+}
+
+/// The text of an artifact that holds a server's accounts: to be looked at, and put back by hand.
+pub fn accounts(chosen: &mut Chosen) -> Result<String> {
+    let Some(facts) = &chosen.facts else { return Err(Error::new(Kind::Usage, "it is not known what the file holds")) };
+    let mut text = String::new();
+    let mut reader = Unpacker::new(Checked::new(&mut chosen.content, facts)).take(ACCOUNTS_MAX);
+    reader.read_to_string(&mut text).context(|| format!("cannot read {:?}", chosen.name))?;
+    Ok(text)
+}
+
+/// Writes them into the new file `target`, for its owner alone.
+pub fn accounts_into(chosen: &mut Chosen, target: &Path) -> Result<()> {
+    let text = accounts(chosen)?;
+    match durable::write_new(target, text.as_bytes(), 0o600)? {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Refused, format!("{target:?} is there: nothing is overwritten"))),
     }
 }
 

@@ -8,12 +8,15 @@ use super::drill::ContentHash;
 use super::plumbing::text_of;
 use super::record::{Record, recorded};
 use super::restore::{Chosen, Report, prove};
-use super::{Site, artifact};
-use crate::config::{MariadbConfig, NoSnapshot, PostgresqlConfig, ServerConfig, SourceKind};
+use super::{Site, artifact, pieces, quiesce, swaps};
+use crate::config::{
+    Databases, Definers, Drill, MariadbConfig, NoSnapshot, PostgresqlConfig, ServerConfig, SourceKind,
+};
 use crate::error::{Context, Error, Kind, Result};
 use crate::journal::RunKind;
 use crate::model::{ArtifactFacts, FileName, Quiet, Run, Stage};
 use crate::pack::Unpacker;
+use crate::policy::set_aside::DRILL;
 use crate::source::mariadb::{self, Mariadb};
 use crate::source::postgresql::Postgresql;
 use crate::source::server::{Loaded, Server, name_problem, uncancelled};
@@ -22,8 +25,8 @@ use crate::source::{Served, Source, content};
 /// What the kind of a source is called that no server keeps.
 pub(super) const SQLITE: &str = "sqlite";
 
-/// The database that a source's configuration names; `None` when no server keeps it.
-pub(super) fn of_config(kind: &SourceKind) -> Option<Served> {
+/// The server of a source, and the database that it names, if it names but one; `None` when no server keeps it.
+pub(super) fn server_of(kind: &SourceKind) -> Option<Served> {
     match kind {
         SourceKind::Sqlite(_) | SourceKind::Files(_) => None,
         SourceKind::Mariadb(config) => Some(Served::Mariadb(mariadb(config))),
@@ -34,16 +37,28 @@ pub(super) fn of_config(kind: &SourceKind) -> Option<Served> {
 pub(super) fn mariadb(config: &MariadbConfig) -> Mariadb {
     Mariadb {
         server: server(&config.server),
-        database: config.server.database.clone(),
+        database: one_database(&config.server),
         no_snapshot: match config.no_snapshot {
             NoSnapshot::Lock => mariadb::NoSnapshot::Lock,
             NoSnapshot::Refuse => mariadb::NoSnapshot::Refuse,
+        },
+        definers: match config.definers {
+            Definers::Keep => mariadb::Definers::Keep,
+            Definers::Existing => mariadb::Definers::Existing,
+            Definers::Own => mariadb::Definers::Own,
         },
     }
 }
 
 pub(super) fn postgresql(config: &PostgresqlConfig) -> Postgresql {
-    Postgresql { server: server(&config.server), database: config.server.database.clone() }
+    Postgresql { server: server(&config.server), database: one_database(&config.server) }
+}
+
+fn one_database(config: &ServerConfig) -> String {
+    match &config.databases {
+        Databases::One(name) => name.clone(),
+        Databases::Several(_) | Databases::All { .. } => String::new(),
+    }
 }
 
 fn server(config: &ServerConfig) -> Server {
@@ -61,6 +76,7 @@ fn server(config: &ServerConfig) -> Server {
 #[derive(Debug)]
 pub struct Target {
     served: Served,
+    source: FileName,
     /// The database of the source's configuration.
     pub database: String,
 }
@@ -69,13 +85,12 @@ pub struct Target {
 pub fn target(site: Option<&Site>, chosen: &Chosen, source: Option<&FileName>) -> Result<Option<Target>> {
     let kind = chosen.facts.as_ref().map(|facts| facts.facts.kind.as_str());
     let name = chosen.facts.as_ref().map(|facts| &facts.source).or(source);
-    let config = site.zip(name).and_then(|(site, name)| site.config.sources.get(name));
-    let served = config.and_then(|config| of_config(&config.kind));
-    match (kind, served) {
+    let home = site.zip(name).and_then(|(site, name)| pieces::home(site, chosen.facts.as_ref(), name));
+    match (kind, home) {
         (Some(SQLITE), _) | (None, None) => Ok(None),
-        (kind, Some(served)) if kind.is_none_or(|kind| kind == served.kind()) => {
+        (kind, Some((source, served))) if kind.is_none_or(|kind| kind == served.kind()) => {
             let database = served.name().to_owned();
-            Ok(Some(Target { served, database }))
+            Ok(Some(Target { served, source, database }))
         }
         (kind, _) => {
             let (kind, name) = (kind.unwrap_or_default(), name.map(ToString::to_string).unwrap_or_default());
@@ -94,7 +109,19 @@ pub fn into(site: &Site, chosen: &mut Chosen, target: &Target, name: &str, run: 
     }
     let loaded = recorded(Some(site), RunKind::Restore, run, |record| {
         record.begin();
-        load_and_prove(chosen, &target.served.named(name), record, run)
+        let database = target.served.named(name);
+        // One that is there is not ours to take away; an empty one may be filled.
+        let making = match database.is_there(run)? {
+            true => None,
+            false => Some(swaps::Restoring::begin(site, &target.source, &target.served, name)?),
+        };
+        let loaded = load_and_prove(chosen, &database, record, run);
+        match (making, &loaded) {
+            (Some(making), Ok(_)) => making.over()?,
+            (Some(making), Err(_)) => making.failed()?,
+            (None, _) => {}
+        }
+        loaded
     })?;
     Ok(Report { database: PathBuf::from(name), set_aside: None, rows: loaded.rows, warnings: loaded.warnings })
 }
@@ -111,35 +138,43 @@ pub fn in_place(
 ) -> Result<Report> {
     let served = &target.served;
     let new = format!("{}_new_{label}", target.database);
-    let (loaded, swapped) = recorded(Some(site), RunKind::Restore, run, |record| {
+    let before = format!("{}_before_{label}", target.database);
+    if let Some(why) = name_problem(&before) {
+        return Err(Error::new(Kind::Refused, format!("the old database would be kept as {before:?}, and {why}"))
+            .help("restore it with --into, and give the names by hand"));
+    }
+    let (loaded, before) = recorded(Some(site), RunKind::Restore, run, |record| {
         let _lock = site.primary.lock("restore")?;
         record.begin();
+        swaps::refuse_if_owed(site, &target.source, served)?;
+        let all = quiesce::hold(site, None, "restore", run)?;
+        let own = quiesce::hold(site, Some(&target.source), "restore", run)?;
         let scratch = served.named(&new);
-        let before = free_name(served, &format!("{}_before_{label}", target.database), run)?;
+        let before = free_name(served, &before, run)?;
         if scratch.is_there(run)? {
             // A restore of this backup died before it was through; nobody else makes a database of this name.
             scratch.drop_database(run)?;
         }
-        let loaded = load_and_prove(chosen, &scratch, record, run)?;
-        match served.replace_by(&new, &before, run) {
-            Ok(mut swapped) => {
-                if let Some(old) = swapped.before.take_if(|_| drop_old) {
-                    served.named(&old).drop_database(run)?;
-                }
-                Ok((loaded, swapped))
-            }
+        let mut restoring = swaps::Restoring::begin(site, &target.source, served, &new)?;
+        let loaded = load_and_prove(chosen, &scratch, record, run);
+        let mut loaded = match loaded {
+            Ok(loaded) => loaded,
             Err(error) => {
-                let cancel = crate::model::Cancel::default();
-                // The first error counts; a database of that name is made by nobody else.
-                let _ = scratch.drop_database(&Run { monitor: &Quiet, cancel: &cancel });
-                Err(error)
-                    .context(|| format!("cannot put the restored database into the place of {:?}", target.database))
+                restoring.failed()?;
+                return Err(error);
             }
+        };
+        let before = restoring.put_in_place(site, &before, &mut loaded.warnings, run)?;
+        if let Some(old) = before.as_ref().filter(|_| drop_old) {
+            served.named(old).drop_database(run)?;
         }
+        let held = [own, all].map(|mut hold| [std::mem::take(&mut hold.warnings), hold.release()].concat()).concat();
+        loaded.warnings.extend(held);
+        Ok((loaded, before.filter(|_| !drop_old)))
     })?;
     Ok(Report {
         database: PathBuf::from(&target.database),
-        set_aside: swapped.before.map(PathBuf::from),
+        set_aside: before.map(PathBuf::from),
         rows: loaded.rows,
         warnings: loaded.warnings,
     })
@@ -163,7 +198,21 @@ fn load_and_prove(chosen: &mut Chosen, served: &Served, record: &mut Record, run
     prove(record, chosen, loaded)
 }
 
+/// Refuses what cannot have room: a database takes at least about as much as its text. Not to know it is no failure.
+fn refuse_without_room(chosen: &Chosen, served: &Served, run: &Run) -> Result<()> {
+    let need = chosen.text_size();
+    match served.free(run) {
+        Some(free) if free < need => Err(Error::new(
+            Kind::NoSpace,
+            format!("the restored database needs about {need} bytes where the server keeps its data, and {free} are free there"),
+        )
+        .help("free some space; what earlier restores set aside may be dropped")),
+        _ => Ok(()),
+    }
+}
+
 fn load(chosen: &mut Chosen, served: &Served, run: &Run) -> Result<Loaded> {
+    refuse_without_room(chosen, served, run)?;
     let expected = chosen.facts.as_ref().map_or(0, |facts| facts.text.size);
     run.begin(Stage::Load, chosen.name.clone(), expected);
     let file = &mut chosen.content;
@@ -186,9 +235,8 @@ fn load(chosen: &mut Chosen, served: &Served, run: &Run) -> Result<Loaded> {
 /// Loads the artifact that `reader` gives into a scratch database of its source's server, and dumps that again: the same
 /// rows in the same tables, or it is not restorable.
 pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, site: Option<&Site>, run: &Run) -> Result<()> {
-    let config = site.and_then(|site| site.config.sources.get(&facts.source));
-    let served = config.and_then(|config| of_config(&config.kind)).filter(|served| served.kind() == facts.facts.kind);
-    let Some(served) = served else {
+    let home = site.and_then(|site| pieces::home(site, Some(facts), &facts.source));
+    let Some((source, served)) = home.filter(|(_, served)| served.kind() == facts.facts.kind) else {
         let (source, kind) = (&facts.source, &facts.facts.kind);
         return Err(Error::new(
             Kind::Config,
@@ -196,7 +244,13 @@ pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, site: Optio
         )
         .help("drill where the configuration names the server"));
     };
-    let scratch = served.named(&format!("tillstick_drill_{}", std::process::id()));
+    let wants_private = site.and_then(|site| site.config.sources.get(&source)?.server());
+    let private = match wants_private.map(|config| config.drill) {
+        Some(Drill::Private) => Some(served.private(&facts.facts, run)?),
+        _ => None,
+    };
+    let scratch =
+        private.as_ref().map_or(&served, |private| &private.served).named(&format!("{DRILL}{}", std::process::id()));
     // A drill that was killed may have left one of the same number.
     let _ = scratch.drop_database(&uncancelled());
     run.begin(Stage::Load, facts.name.as_str(), facts.text.size);
@@ -204,6 +258,9 @@ pub(super) fn drill(reader: impl Read + Send, facts: &ArtifactFacts, site: Optio
     scratch.load(text, Some(&facts.facts), run).context(|| format!("`{}` cannot be restored", facts.name))?;
     run.end(Stage::Load);
     let compared = compare(&scratch, facts, run);
+    if private.is_some() {
+        return compared;
+    }
     let dropped = scratch.drop_database(&uncancelled());
     compared.and(dropped)
 }

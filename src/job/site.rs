@@ -12,7 +12,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::lock::Lock;
 use crate::host::{durable, entropy};
 use crate::journal::JOURNAL;
-use crate::model::{ArtifactName, FileName};
+use crate::model::FileName;
 use crate::primary::Primary;
 use crate::source::Source;
 use crate::source::files::Files;
@@ -107,14 +107,6 @@ impl Site {
         }
         let _alone = alone(&self.config.state)?;
         durable::remove_part(&path)
-    }
-
-    /// The file name of a source's artifact.
-    pub fn artifact_name(&self, source: &FileName) -> ArtifactName {
-        match self.config.sources.get(source) {
-            Some(known) => known.artifact_name(&self.config.customer, source),
-            None => ArtifactName::sql(&self.config.customer, source),
-        }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod retry;
 pub mod rows;
 pub mod schedule;
 pub mod select;
+pub mod set_aside;
 pub mod signal;
 pub mod signal_words;
 pub mod slot;

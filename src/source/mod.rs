@@ -7,8 +7,12 @@ pub mod postgresql;
 pub mod server;
 pub mod sqlite;
 
+mod accounts;
+mod private;
 mod served;
 
+pub use accounts::Accounts;
+pub use private::Private;
 pub use served::{Served, content};
 
 use crate::error::Result;

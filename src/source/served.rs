@@ -3,9 +3,9 @@
 use std::io::Read;
 
 use super::Source;
-use super::mariadb::{Mariadb, NoSnapshot};
+use super::mariadb::{Definers, Mariadb, NoSnapshot};
 use super::postgresql::Postgresql;
-use super::server::{CONTENT, Engine, Loaded, Swapped, parse};
+use super::server::{CONTENT, Engine, Loaded, Settled, Swap, Swapped, parse};
 use crate::error::Result;
 use crate::model::{Run, Sink, SourceFacts};
 
@@ -23,7 +23,9 @@ impl Served {
     pub fn parse(url: &str) -> Option<Result<Self>> {
         let parsed = parse(url)?;
         Some(parsed.map(|(engine, server, database)| match engine {
-            Engine::Mariadb => Self::Mariadb(Mariadb { server, database, no_snapshot: NoSnapshot::Lock }),
+            Engine::Mariadb => {
+                Self::Mariadb(Mariadb { server, database, no_snapshot: NoSnapshot::Lock, definers: Definers::Keep })
+            }
             Engine::Postgresql => Self::Postgresql(Postgresql { server, database }),
         }))
     }
@@ -60,11 +62,47 @@ impl Served {
         }
     }
 
-    /// Puts `new`, a database of the same server, into this one's place, which is then called `before`.
-    pub fn replace_by(&self, new: &str, before: &str, run: &Run) -> Result<Swapped> {
+    /// Finds out all that is needed to put `new`, a database of the same server, into this one's place, which is then
+    /// called `before`; and what a person should know. Changes nothing.
+    pub fn plan(&self, new: &str, before: &str, run: &Run) -> Result<(Swap, Vec<String>)> {
         match self {
-            Self::Mariadb(source) => source.replace_by(&source.named(new), &source.named(before), run),
-            Self::Postgresql(source) => source.replace_by(&source.named(new), &source.named(before), run),
+            Self::Mariadb(source) => source.plan(&source.named(new), &source.named(before), run),
+            Self::Postgresql(source) => {
+                source.plan(&source.named(new), &source.named(before), run).map(|swap| (swap, Vec::new()))
+            }
+        }
+    }
+
+    /// Carries a plan out.
+    pub fn carry_out(&self, swap: &Swap, run: &Run) -> Swapped {
+        match self {
+            Self::Mariadb(source) => source.carry_out(swap, run),
+            Self::Postgresql(source) => source.carry_out(swap, run),
+        }
+    }
+
+    /// Goes back, or on, where somebody died who carried it out.
+    pub fn settle(&self, swap: &Swap, run: &Run) -> Result<Settled> {
+        match self {
+            Self::Mariadb(source) => source.settle(swap, run),
+            Self::Postgresql(source) => source.settle(swap, run),
+        }
+    }
+
+    /// Room that the server has for its data, where it is on this machine and tells.
+    pub fn free(&self, run: &Run) -> Option<u64> {
+        let folder = match self {
+            Self::Mariadb(source) => source.data_folder(run),
+            Self::Postgresql(source) => source.data_folder(run),
+        };
+        crate::host::space::free(&folder?).ok()
+    }
+
+    /// The names of all databases of the server but its own.
+    pub fn databases(&self, run: &Run) -> Result<Vec<String>> {
+        match self {
+            Self::Mariadb(source) => source.databases(run),
+            Self::Postgresql(source) => source.databases(run),
         }
     }
 

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::kit::{Box, STICK, Stick, names, ran, tillstick, tool};
+use crate::kit::{Box, Mounted, Ran, STICK, Stick, is_root, names, ran, tillstick, tool, tool_command};
 
 /// A box with a shop's folder as a source `web`.
 fn shop(more: &str) -> (Box, PathBuf) {
@@ -150,6 +150,91 @@ fn what_is_left_out_cannot_be_read_or_holds_no_data_is_told() {
 
     fs::remove_dir_all(&www).unwrap();
     site.run(&["backup"]).exits(1).says(&["there is no", "www", "paths"]);
+}
+
+/// The program as somebody whom a folder can be closed to: root reads everything.
+fn as_nobody(site: &Box, args: &[&str]) -> Ran {
+    let command = site.command(args);
+    if !is_root() {
+        return ran(command);
+    }
+    let own = site.path("tillstick-of-nobody");
+    if !own.exists() {
+        fs::copy(command.get_program(), &own).unwrap();
+        tool("chown", &["-R", "nobody:nogroup", site.path("").to_str().unwrap()]);
+    }
+    let mut as_nobody = tool_command("setpriv", &["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]);
+    as_nobody.arg(own).args(command.get_args());
+    ran(as_nobody)
+}
+
+#[test]
+fn what_cannot_be_read_is_told_or_fails_the_backup() {
+    let (site, www) = shop("");
+    let secret = www.join("img/secret.key");
+    fs::write(&secret, "k").unwrap();
+    fs::create_dir(www.join("closed")).unwrap();
+    fs::write(www.join("closed/below"), "b").unwrap();
+    let close = |mode: u32| {
+        fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(www.join("closed"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    close(0o000);
+    let report = as_nobody(&site, &["backup", "--json"]).exits(0).json();
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("secret.key") && warnings.contains("closed"), "{report}");
+    let list = tool("tar", &["-tzf", tar_of(&site, report["id"].as_str().unwrap()).to_str().unwrap()]);
+    assert!(list.contains("img/a.bin") && !list.contains("secret.key") && !list.contains("below"), "{list}");
+    configure(&site, "unreadable = \"fail\"");
+    as_nobody(&site, &["backup"]).exits(1).says(&["secret.key"]);
+    close(0o700);
+}
+
+#[test]
+fn what_is_gone_when_its_turn_comes_is_told() {
+    let (site, www) = shop("");
+    // Something that takes a while is read before it.
+    let noise: Vec<u8> =
+        (0..12_000_000_u64).flat_map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29).to_le_bytes()).collect();
+    fs::write(www.join("a_large.bin"), noise).unwrap();
+    fs::write(www.join("zz.txt"), "soon gone").unwrap();
+    let mut backup = site.start(&["backup", "--json"]);
+    let files = PathBuf::from(format!("/proc/{}/fd", backup.id()));
+    let is_read = || {
+        let open =
+            fs::read_dir(&files).into_iter().flatten().flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+        open.into_iter().any(|path| path.ends_with("a_large.bin"))
+    };
+    while !is_read() {
+        assert!(backup.try_wait().unwrap().is_none(), "it was over before it was seen");
+    }
+    fs::remove_file(www.join("zz.txt")).unwrap();
+    let report = Ran::from(backup.wait_with_output().unwrap()).exits(0).json();
+    assert!(report["warnings"].to_string().contains("zz.txt"), "{report}");
+    let list = tool("tar", &["-tzf", tar_of(&site, report["id"].as_str().unwrap()).to_str().unwrap()]);
+    assert!(!list.contains("zz.txt") && list.contains("second.php"), "{list}");
+    site.run(&["check", "--drill"]).exits(0);
+}
+
+#[test]
+fn what_is_mounted_below_is_left_out_and_told_or_taken() {
+    let (site, www) = shop("");
+    fs::create_dir(www.join("disk")).unwrap();
+    if !is_root() {
+        return;
+    }
+    let at = www.join("disk");
+    let _mounted = Mounted::at(&["-t", "tmpfs", "tmpfs", at.to_str().unwrap()], at.clone());
+    fs::write(at.join("inside"), "i").unwrap();
+    let list = |report: &serde_json::Value| {
+        tool("tar", &["-tzf", tar_of(&site, report["id"].as_str().unwrap()).to_str().unwrap()])
+    };
+    let report = site.run(&["backup", "--json"]).exits(0).json();
+    assert!(report["warnings"].to_string().contains("www/disk"), "{report}");
+    assert!(!list(&report).contains("inside"));
+    configure(&site, "one_file_system = false");
+    let report = site.run(&["backup", "--json"]).exits(0).json();
+    assert!(list(&report).contains("disk/inside") && !report["warnings"].to_string().contains("www/disk"), "{report}");
 }
 
 #[test]

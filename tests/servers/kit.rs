@@ -55,6 +55,11 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     copy
 });
 
+/// Where folders may be made that the servers' account is to reach.
+pub(crate) fn home() -> &'static Path {
+    &HOME
+}
+
 fn root(path: &str) -> PathBuf {
     PROGRAMS.join(path)
 }
@@ -142,6 +147,16 @@ pub(crate) fn comes_back(dir: &Path, url: impl Fn(&str) -> String, content: impl
     text
 }
 
+/// A folder with MariaDB's programs, of which the client is a script of its own: `script` gets the folder of the real ones.
+pub(crate) fn programs_with(dir: &Path, name: &str, script: impl Fn(&Path) -> String) -> PathBuf {
+    let (folder, real) = (dir.join(name), Mariadb::programs());
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("mariadb"), script(&real)).unwrap();
+    fs::set_permissions(folder.join("mariadb"), fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(real.join("mariadb-dump"), folder.join("mariadb-dump")).unwrap();
+    folder
+}
+
 /// A configured box with one source, `shop`.
 pub(crate) struct Shop {
     pub(crate) dir: tempfile::TempDir,
@@ -165,6 +180,17 @@ impl Shop {
         tillstick([OsStr::new("--config"), config.as_os_str()].into_iter().chain(args.iter().map(OsStr::new)))
     }
 
+    pub(crate) fn config(&self) -> String {
+        fs::read_to_string(self.dir.path().join("tillstick.toml")).unwrap()
+    }
+
+    /// The id of the newest backup.
+    pub(crate) fn newest(&self) -> String {
+        let entries = fs::read_dir(self.dir.path().join("backups")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with('Z')).max().unwrap()
+    }
+
     /// Makes a backup; gives its id.
     pub(crate) fn backup(&self) -> String {
         let ran = self.run(&["--json", "backup"]).exits(0);
@@ -181,6 +207,11 @@ pub(crate) struct Mariadb {
 
 impl Mariadb {
     pub(crate) fn start(name: &str) -> Self {
+        Self::start_in(name, &folder(&format!("{name}-data")))
+    }
+
+    /// With its data in `home`, where the server's account may write.
+    pub(crate) fn start_in(name: &str, home: &Path) -> Self {
         let dir = folder(name);
         let server = |data: &Path| {
             let mut command = unprivileged(&root("usr/sbin/mariadbd"));
@@ -193,7 +224,7 @@ impl Mariadb {
             command.args(["--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve", "--log-warnings=0"]);
             command
         };
-        let data = dir.join("data");
+        let data = home.join("data");
         assert!(unprivileged(Path::new("/bin/mkdir")).arg(&data).status().unwrap().success());
         let tables = fs::read(CACHE.join("system-tables.sql")).unwrap();
         feed(server(&data).arg("--bootstrap"), &tables).exits(0);
@@ -244,7 +275,10 @@ impl Mariadb {
 /// A PostgreSQL server.
 pub(crate) struct Postgresql {
     pub(crate) dir: PathBuf,
-    _child: Child,
+    pub(crate) child: Child,
+    data: PathBuf,
+    name: String,
+    more: Vec<String>,
 }
 
 impl Postgresql {
@@ -253,8 +287,12 @@ impl Postgresql {
     }
 
     pub(crate) fn start(name: &str) -> Self {
-        let dir = folder(name);
-        let data = dir.join("data");
+        Self::start_in(name, &HOME.join(name).join("data"), &[])
+    }
+
+    /// With its data in the new folder `data`, and `more` of what it is started with.
+    pub(crate) fn start_in(name: &str, data: &Path, more: &[&str]) -> Self {
+        let (dir, data) = (folder(name), data.to_owned());
         let mut init = unprivileged(&Self::programs().join("initdb"));
         init.arg("-D").arg(&data).args([
             "-U",
@@ -267,14 +305,30 @@ impl Postgresql {
             "UTF8",
         ]);
         Ran::from(init.output().unwrap()).exits(0);
+        let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
+        let child = keep(Self::command(name, &dir, &data, &more));
+        let this = Self { child, dir, data, name: name.to_owned(), more };
+        this.wait();
+        this
+    }
+
+    fn command(name: &str, dir: &Path, data: &Path, more: &[String]) -> Command {
         let mut command = unprivileged(&Self::programs().join("postgres"));
-        command.arg("-D").arg(&data).arg("-k").arg(&dir);
+        command.arg("-D").arg(data).arg("-k").arg(dir).args(more);
         command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=128MB"]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(fs::File::create(HOME.join(format!("{name}.log"))).unwrap());
-        let this = Self { _child: keep(command), dir };
-        eventually("PostgreSQL's start", || this.try_sql("postgres", "SELECT 1").code == Some(0));
-        this
+        command
+    }
+
+    fn wait(&self) {
+        eventually("PostgreSQL's start", || self.try_sql("postgres", "SELECT 1").code == Some(0));
+    }
+
+    /// Starts it again after it died.
+    pub(crate) fn again(&mut self) {
+        self.child = keep(Self::command(&self.name, &self.dir, &self.data, &self.more));
+        self.wait();
     }
 
     pub(crate) fn try_sql(&self, database: &str, sql: &str) -> Ran {

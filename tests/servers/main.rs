@@ -2,6 +2,13 @@
 //! unpacks them first.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod cut_short;
 mod kit;
+mod large;
 mod mariadb;
 mod postgresql;
+mod private;
+#[path = "../proof/mod.rs"]
+mod proof;
+mod several;
+mod struck;

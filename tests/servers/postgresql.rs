@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::kit::{POSTGRESQL, Postgresql, Shop, comes_back, cut_after, feed, gunzip, tillstick};
+use crate::kit::{POSTGRESQL, Postgresql, Shop, comes_back, cut_after, feed, tillstick};
 
 const SCHEMA: &str = r#"
 CREATE EXTENSION IF NOT EXISTS pgcrypto;
@@ -40,7 +40,7 @@ COMMENT ON TABLE kunde IS 'it''s; \! nothing';
 SELECT lo_from_bytea(0, '\x00ff');
 "#;
 
-fn make(server: &Postgresql, name: &str) {
+pub(crate) fn make(server: &Postgresql, name: &str) {
     server.sql("postgres", &format!("CREATE DATABASE {name}"));
     let schema = SCHEMA.replace("\nCOPY t FROM stdin;\n\\! touch x\n", "\n-- COPY t FROM stdin;\n-- \\! touch x\n");
     server.sql(name, &schema);

@@ -21,8 +21,8 @@ pub use primary::{PrimaryConfig, Spool};
 pub use quiesce::{OnFailure, QuiesceConfig};
 pub use schedule::{Schedule, ScheduleConfig};
 pub use source::{
-    FilesConfig, MariadbConfig, NoSnapshot, PostgresqlConfig, Preset, ServerConfig, SourceConfig, SourceKind,
-    SqliteConfig, Unreadable,
+    Accounts, Databases, Definers, Drill, FilesConfig, MariadbConfig, NoSnapshot, PostgresqlConfig, Preset,
+    ServerConfig, SourceConfig, SourceKind, SqliteConfig, Unreadable, accounts_name,
 };
 pub use sticks::{Accept, After, Automount, StickPath, SticksConfig, TseConfig};
 pub use store::{DirectoryConfig, Login, S3Config, SecretAt, SftpConfig, StoreConfig, StoreKind};

@@ -32,22 +32,35 @@ pub(super) fn dump_program(source: &Mariadb, lock: bool) -> Result<Program> {
     Ok(program)
 }
 
-/// What defines the tables, views, triggers, routines and events of a database, without a row.
-pub(super) fn schema_program(source: &Mariadb) -> Result<Program> {
+/// What defines the tables, views, triggers, routines and events of a database, without a row; with `force` without those
+/// that it cannot tell. What it gives may be run again and again.
+pub(super) fn schema_program(source: &Mariadb, force: bool) -> Result<Program> {
+    let mut program = definitions(source, &["--routines", "--events"])?;
+    program.args.extend(force.then(|| "--force".into()));
+    program.args.push(source.database.clone().into());
+    Ok(program)
+}
+
+/// What defines the triggers alone.
+pub(super) fn triggers_program(source: &Mariadb) -> Result<Program> {
+    let mut program = definitions(source, &["--no-create-info"])?;
+    program.args.push(source.database.clone().into());
+    Ok(program)
+}
+
+fn definitions(source: &Mariadb, more: &[&str]) -> Result<Program> {
     let mut program = program(source, &["mariadb-dump", "mysqldump"])?;
     let options = [
         "--no-data",
-        "--routines",
-        "--events",
         "--triggers",
+        "--add-drop-trigger",
         "--skip-comments",
         "--skip-dump-date",
         "--no-tablespaces",
         "--single-transaction",
         "--default-character-set=utf8mb4",
     ];
-    program.args.extend(options.map(OsString::from));
-    program.args.push(source.database.clone().into());
+    program.args.extend(options.iter().chain(more).map(OsString::from));
     Ok(program)
 }
 
@@ -86,11 +99,11 @@ fn program(source: &Mariadb, names: &[&str]) -> Result<Program> {
     let secret = Secret::new(options.as_bytes())?;
     // Must come first. Nothing else is read: an option of somebody's own file could change what a dump holds.
     let args = vec![format!("--defaults-file={}", secret.path()).into()];
-    Ok(Program { path, args, env: Vec::new(), secret: Some(secret) })
+    Ok(Program { path, args, secret: Some(secret), ..Program::default() })
 }
 
 /// The server's number of an error: `ERROR 1045 (28000)` of the client, `Got error: 1045:` and `(1412)` of the dump program.
-fn number_of(complaints: &str) -> Option<u32> {
+pub(super) fn number_of(complaints: &str) -> Option<u32> {
     let mut words = complaints.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.find_map(|word| word.parse().ok().filter(|number| (1000..5000).contains(number)))
 }

@@ -4,6 +4,9 @@
 //! are told apart as the client does, and each is judged by its first words before its end is passed on. Bodies of routines
 //! and values are not looked into: they do what the account that restores may do.
 
+use std::borrow::Cow;
+
+use super::definers::{BEFORE, Replacing};
 use super::text::is_sandbox;
 use crate::error::{Error, Kind, Result};
 use crate::source::server::feed::{self, refused};
@@ -41,23 +44,33 @@ pub(super) struct Filter {
     /// Whether the statement has a token, also where no more are kept.
     begun: bool,
     text: Vec<u8>,
+    /// Where definers are replaced.
+    pub(super) replacing: Option<Replacing>,
 }
 
 impl feed::Filter for Filter {
-    fn line(&mut self, line: &[u8]) -> Result<bool> {
+    fn line<'l>(&mut self, line: &'l [u8]) -> Result<Option<Cow<'l, [u8]>>> {
         if self.state == State::Code && !self.begun {
             if is_sandbox(line.trim_ascii()) {
-                return Ok(false);
+                return Ok(None);
             }
             let trimmed = line.trim_ascii();
             if trimmed.len() > 10 && trimmed[..10].eq_ignore_ascii_case(b"delimiter ") {
                 let known = DELIMITERS.iter().find(|known| known.as_bytes() == trimmed[10..].trim_ascii());
                 self.delimiter = known.ok_or_else(|| refused("an unknown delimiter"))?;
-                return Ok(true);
+                return Ok(Some(line.into()));
             }
         }
-        self.scan(line)?;
-        Ok(true)
+        let is_head = |token: &Token| match token {
+            Token::Word(word) => BEFORE.contains(&word.as_str()),
+            token => *token == Token::Mark(b'='),
+        };
+        let in_head = self.state == State::Code && self.tokens.iter().all(is_head);
+        let changed = self.replacing.as_mut().filter(|_| in_head).and_then(|replacing| replacing.change(line));
+        let line = changed.map_or(Cow::Borrowed(line), Cow::Owned);
+        // What the server gets is judged, not what the dump says.
+        self.scan(&line)?;
+        Ok(Some(line))
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -70,7 +83,8 @@ impl feed::Filter for Filter {
 
 impl Filter {
     pub(super) fn new() -> Self {
-        Self { state: State::Code, delimiter: ";", tokens: Vec::new(), begun: false, text: Vec::new() }
+        let (tokens, text) = (Vec::new(), Vec::new());
+        Self { state: State::Code, delimiter: ";", tokens, begun: false, text, replacing: None }
     }
 
     fn end(&mut self) -> Result<()> {

@@ -1,11 +1,13 @@
 //! The way back: a dump becomes a new database. What is there already is never touched.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use super::client;
+use super::definers::{Definers, Replacing};
 use super::filter::Filter;
 use super::{Mariadb, literal, quoted};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::host::piped::Piped;
 use crate::model::{Run, SourceFacts};
 use crate::source::server::feed::feed;
@@ -19,7 +21,11 @@ impl Mariadb {
     /// one, gives the new database its character set. A load that fails takes away what it made.
     pub fn load(&self, text: impl Read, facts: Option<&SourceFacts>, run: &Run) -> Result<Loaded> {
         let made = self.make_empty(facts, run)?;
-        let loaded = self.fill(text, run).and_then(|()| self.look_at_it(run));
+        let loaded = self.fill(text, run).and_then(|replaced| {
+            let mut loaded = self.look_at_it(run)?;
+            loaded.warnings.splice(0..0, replaced);
+            Ok(loaded)
+        });
         if loaded.is_err() && made {
             // The first error counts.
             let _ = self.drop_database(&uncancelled());
@@ -61,18 +67,41 @@ impl Mariadb {
         Ok(true)
     }
 
-    fn fill(&self, text: impl Read, run: &Run) -> Result<()> {
+    /// Runs the dump's statements; tells whose views and programs were given to somebody else.
+    fn fill(&self, text: impl Read, run: &Run) -> Result<Option<String>> {
+        let mut filter = Filter::new();
+        filter.replacing = match self.definers {
+            Definers::Keep => None,
+            Definers::Existing => Some(Replacing::new(self.all_accounts(run)?)),
+            Definers::Own => Some(Replacing::new(BTreeSet::new())),
+        };
         let mut program = client::client_program(self, &["--batch"])?;
         program.args.push(self.database.clone().into());
         let mut client = Piped::begin(program, false)?;
         // The client may not know what the dump does about these; a row that names a later one must not fail.
         let first = b"SET FOREIGN_KEY_CHECKS=0, UNIQUE_CHECKS=0;\n".to_vec();
-        let listens = feed(&mut client, first, text, Filter::new(), run)?;
+        let listens = feed(&mut client, first, text, &mut filter, run)?;
         let ended = client.finish(run)?;
         if !ended.status.success() || !listens {
             return Err(client::explain(&ended.complaints, self));
         }
-        Ok(())
+        let replaced = filter.replacing.map(|replacing| replacing.replaced).filter(|replaced| !replaced.is_empty());
+        Ok(replaced.map(|replaced| {
+            let names: Vec<&str> = replaced.iter().map(String::as_str).take(NAMED).collect();
+            format!(
+                "views and programs of {} belong to {:?} now, and do what that account may do",
+                names.join(", "),
+                self.server.user
+            )
+        }))
+    }
+
+    /// `user@host` of all accounts of the server.
+    fn all_accounts(&self, run: &Run) -> Result<BTreeSet<String>> {
+        let rows = self
+            .ask(None, "SELECT CONCAT(user, '@', host) FROM mysql.user;\n", run)
+            .context(|| "cannot find out which definers are on this server; definers = \"own\" does without".into())?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
     /// Counts what came in, and looks for what will not work here.
@@ -104,7 +133,7 @@ impl Mariadb {
             let names: Vec<&str> =
                 missing.iter().filter_map(|row| row.first().map(String::as_str)).take(NAMED).collect();
             let names = names.join(", ");
-            warnings.push(format!("views or programs belong to accounts that are not on this server: {names}; make them, or these will not run"));
+            warnings.push(format!("views or programs belong to accounts that are not on this server: {names}; make them, or restore with definers = \"existing\", or these will not run"));
         }
         Ok(Loaded { rows, warnings })
     }

@@ -2,6 +2,7 @@
 //! missing. A dump program leaves out without a word what its account may not see.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::{Mariadb, NoSnapshot, literal, quoted};
 use crate::error::{Error, Kind, Result};
@@ -79,6 +80,15 @@ pub(super) fn look(source: &Mariadb, run: &Run) -> Result<Found> {
         .help(grants(&["SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES"], source, &found)));
     }
     Ok(found)
+}
+
+impl Mariadb {
+    /// Where the server keeps its data; `None` when it is not on this machine.
+    pub(in crate::source) fn data_folder(&self, run: &Run) -> Option<PathBuf> {
+        self.server.socket.as_ref()?;
+        let rows = self.ask(None, "SELECT @@datadir;\n", run).ok()?;
+        rows.first()?.first().map(PathBuf::from)
+    }
 }
 
 /// Takes up one line of SHOW GRANTS: ``GRANT SELECT, TRIGGER ON `shop`.* TO ...``.
@@ -171,10 +181,11 @@ fn grants(missing: &[&str], source: &Mariadb, found: &Found) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Definers;
     use super::*;
 
     fn source(no_snapshot: NoSnapshot) -> Mariadb {
-        Mariadb { server: Default::default(), database: "my_shop".into(), no_snapshot }
+        Mariadb { server: Default::default(), database: "my_shop".into(), no_snapshot, definers: Definers::Keep }
     }
 
     fn found(grants: &[&str]) -> Found {

@@ -2,14 +2,20 @@
 //!
 //! [`client`] starts the programs and explains their failures, [`look`] finds out beforehand what a dump will meet,
 //! [`text`] makes the program's output a function of the database, [`load`] brings one back through [`filter`], and [`place`]
-//! puts a restored database into the place of the old one.
+//! puts a restored database into the place of the old one, with what [`programs`] makes anew.
 
+mod accounts;
 mod client;
+mod definers;
 mod filter;
 mod load;
 mod look;
 mod place;
+mod private;
+mod programs;
 mod text;
+
+pub use definers::Definers;
 
 use super::Source;
 use super::server::lines::Lines;
@@ -37,6 +43,8 @@ pub struct Mariadb {
     pub database: String,
     /// What happens to tables whose engine knows no snapshot.
     pub no_snapshot: NoSnapshot,
+    /// What becomes of the accounts that a dump names.
+    pub definers: Definers,
 }
 
 impl Source for Mariadb {

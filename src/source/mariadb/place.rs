@@ -1,84 +1,154 @@
 //! Puts a restored database into the place of the old one, which is kept under another name.
 //!
 //! Tables of both change places by one RENAME TABLE, which the server does as a whole or not at all. Triggers, views, routines
-//! and events cannot be moved: they are read beforehand, and made anew on both sides.
+//! and events cannot be moved: they are read beforehand, and made anew on both sides. Whoever dies on the way leaves a [`Swap`],
+//! from which [`Mariadb::settle`] goes back (before the renaming) or on (after it). Each step may be done again.
 
-use super::client;
 use super::{Mariadb, literal, quoted};
 use crate::error::{Error, Kind, Result};
-use crate::host::piped::Piped;
 use crate::model::Run;
-use crate::source::server::{Swapped, ask};
+use crate::source::server::{Parts, Settled, Swap, Swapped, uncancelled};
 
-/// What a database consists of.
-#[derive(Debug, Default)]
-struct Parts {
-    tables: Vec<String>,
-    triggers: Vec<String>,
-    /// Views, routines and events with the word that drops them.
-    others: Vec<(String, String)>,
-}
+/// How long the renaming waits for those who have a transaction open on a table. Without it the server waits for a day, and
+/// everybody else behind it.
+const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 10;\n";
 
 impl Mariadb {
-    /// Gives the tables of `new` this database's name, and its old ones that of `before`.
-    pub fn replace_by(&self, new: &Self, before: &Self, run: &Run) -> Result<Swapped> {
-        let old_parts = self.parts(run)?;
-        let new_parts = new.parts(run)?;
-        let Some(old_parts) = old_parts else {
-            // There was none: its name is free.
-            let programs = new.programs(run)?;
-            self.ask(None, &self.like(new, run)?, run)?;
-            self.ask(None, &move_all(&new_parts.unwrap_or_default(), new, &[(new, self)])?, run)?;
-            self.run_script(&programs, run)?;
-            new.drop_database(run)?;
-            return Ok(Swapped { before: None });
+    /// Finds out all that is needed to give the tables of `new` this database's name, and its old ones that of `before`.
+    /// Changes nothing. What of the old one cannot be kept is told.
+    pub fn plan(&self, new: &Self, before: &Self, run: &Run) -> Result<(Swap, Vec<String>)> {
+        let fresh = new.parts(run)?.unwrap_or_default();
+        let (new_programs, _) = new.programs(run)?;
+        let mut swap =
+            Swap { database: self.database.clone(), new: new.database.clone(), fresh, new_programs, ..Swap::default() };
+        let mut warnings = Vec::new();
+        if let Some(old) = self.parts(run)? {
+            let (programs, lost) = self.programs(run)?;
+            swap.before = Some(before.database.clone());
+            swap.old = old;
+            swap.old_programs = programs;
+            swap.old_triggers = self.triggers(run)?;
+            let lost = lost.map(|why| format!("what was broken in the old database is not kept with it: {why}"));
+            warnings.extend(lost);
+        }
+        Ok((swap, warnings))
+    }
+
+    /// Carries a plan out.
+    pub fn carry_out(&self, swap: &Swap, run: &Run) -> Swapped {
+        let moved = self.move_tables(swap, run);
+        let settled = self.settle(swap, &uncancelled());
+        match (moved, settled) {
+            // It may have been done although nobody heard of it.
+            (_, Ok(Settled::Finished(warnings))) => Swapped::InPlace { warnings },
+            (Err(error), Ok(Settled::Undone)) => Swapped::Undone(error),
+            (Ok(()), Ok(Settled::Undone)) => Swapped::Undone(Error::new(
+                Kind::Io,
+                format!("{} says that it renamed the tables, and has not", self.server.place()),
+            )),
+            (Ok(()), Err(error)) => Swapped::Unfinished(error),
+            (Err(first), Err(second)) => Swapped::Unfinished(second.because(first)),
+        }
+    }
+
+    /// Undoes what was begun before the tables were renamed, or finishes what was begun after.
+    pub fn settle(&self, swap: &Swap, run: &Run) -> Result<Settled> {
+        match self.is_renamed(swap, run)? {
+            true => self.finish(swap, run).map(Settled::Finished),
+            false => self.undo(swap, run).map(|()| Settled::Undone),
+        }
+    }
+
+    fn move_tables(&self, swap: &Swap, run: &Run) -> Result<()> {
+        let new = self.named(&swap.new);
+        let create = match &swap.before {
+            Some(before) => self.named(before).like(self, run)?,
+            None => self.like(&new, run)?,
         };
-        let new_parts = new_parts.unwrap_or_default();
-        let (old_programs, new_programs) = (self.programs(run)?, new.programs(run)?);
-        self.ask(None, &before.like(self, run)?, run)?;
+        self.ask(None, &create, run)?;
         // From here to the renaming a few milliseconds pass, in which the old tables have no triggers.
-        let mut script = drop_triggers(&old_parts, self);
-        script.push_str(&drop_triggers(&new_parts, new));
-        let moves = moves(&old_parts, self, before).chain(moves(&new_parts, new, self)).collect::<Vec<_>>().join(", ");
+        let mut script = String::from(LOCK_WAIT);
+        script.push_str(&drop_triggers(&swap.old, self));
+        script.push_str(&drop_triggers(&swap.fresh, &new));
+        let old = swap.before.iter().flat_map(|before| moves(&swap.old, self, self.named(before)));
+        let moves = old.chain(moves(&swap.fresh, &new, self.clone())).collect::<Vec<_>>().join(", ");
         if !moves.is_empty() {
             script.push_str(&format!("RENAME TABLE {moves};\n"));
         }
-        if let Err(error) = self.ask(None, &script, run) {
-            // All or nothing was renamed: nothing. The triggers come back, and the new database goes.
-            let uncancelled = crate::source::server::uncancelled();
-            let restored = self.run_script(&old_programs, &uncancelled);
-            let _ = before.drop_database(&uncancelled);
-            return Err(match restored {
-                Ok(()) => error,
-                Err(second) => Error::new(
-                    Kind::Io,
-                    format!(
-                        "the restore failed, and the triggers of {:?} could not be put back: {second}",
-                        self.database
-                    ),
-                )
-                .because(error),
-            });
+        self.ask(None, &script, run).map(drop)
+    }
+
+    /// Whether the tables have their new names: all of them, or none.
+    fn is_renamed(&self, swap: &Swap, run: &Run) -> Result<bool> {
+        let has = |name: &str, tables: &[String]| {
+            let parts = self.named(name).parts(run)?.unwrap_or_default();
+            Ok::<bool, Error>(tables.iter().any(|table| parts.tables.contains(table)))
+        };
+        match &swap.before {
+            Some(before) if !swap.old.tables.is_empty() => has(before, &swap.old.tables),
+            _ => has(&swap.database, &swap.fresh.tables),
         }
-        let drops: String = old_parts
-            .others
-            .iter()
-            .map(|(word, name)| format!("DROP {word} {}.{};\n", quoted(&self.database), quoted(name)))
-            .collect();
-        self.ask(None, &drops, run)?;
-        before.run_script(&old_programs, run)?;
-        // What is set aside does nothing by itself.
-        let events = old_parts.others.iter().filter(|(word, _)| word == "EVENT");
-        let disabled = |name: &String| format!("ALTER EVENT {}.{} DISABLE;\n", quoted(&before.database), quoted(name));
-        self.ask(None, &events.map(|(_, name)| disabled(name)).collect::<String>(), run)?;
-        self.run_script(&new_programs, run)?;
-        new.drop_database(run)?;
-        Ok(Swapped { before: Some(before.database.clone()) })
+    }
+
+    /// The old database is as it was, and nothing else is left.
+    fn undo(&self, swap: &Swap, run: &Run) -> Result<()> {
+        match &swap.before {
+            Some(before) => {
+                let there = self.parts(run)?.unwrap_or_default();
+                if swap.old.triggers.iter().any(|trigger| !there.triggers.contains(trigger)) {
+                    self.run_script(&swap.old_triggers, run)?;
+                }
+                self.named(before).drop_if_empty(run)?;
+            }
+            None => self.drop_if_empty(run)?,
+        }
+        let new = self.named(&swap.new);
+        if new.is_there(run)? { new.drop_database(run) } else { Ok(()) }
+    }
+
+    /// The tables are renamed; what cannot be renamed follows.
+    fn finish(&self, swap: &Swap, run: &Run) -> Result<Vec<String>> {
+        let mut warnings = Vec::new();
+        if let Some(before) = &swap.before {
+            let drop = |(word, name): &(String, String)| {
+                format!("DROP {word} IF EXISTS {}.{};\n", quoted(&self.database), quoted(name))
+            };
+            self.ask(None, &swap.old.others.iter().map(drop).collect::<String>(), run)?;
+            let before = self.named(before);
+            let complaints = before.try_script(&swap.old_programs, run)?;
+            if !complaints.is_empty() {
+                let name = &before.database;
+                warnings.push(format!(
+                    "not all views and programs of the old database came along to {name:?}: {complaints}"
+                ));
+            }
+            // What is set aside does nothing by itself.
+            let events = before.parts(run)?.unwrap_or_default().others.into_iter().filter(|(word, _)| word == "EVENT");
+            let disabled =
+                |name: String| format!("ALTER EVENT {}.{} DISABLE;\n", quoted(&before.database), quoted(&name));
+            self.ask(None, &events.map(|(_, name)| disabled(name)).collect::<String>(), run)?;
+        }
+        self.run_script(&swap.new_programs, run)?;
+        self.named(&swap.new).drop_if_empty(run)?;
+        Ok(warnings)
     }
 
     /// Whether there is such a database.
     pub fn is_there(&self, run: &Run) -> Result<bool> {
         Ok(self.parts(run)?.is_some())
+    }
+
+    /// Drops the database, unless it has tables: then it is not what we take it for.
+    fn drop_if_empty(&self, run: &Run) -> Result<()> {
+        match self.parts(run)? {
+            None => Ok(()),
+            Some(parts) if parts.tables.is_empty() => self.drop_database(run),
+            Some(_) => Err(Error::new(
+                Kind::Refused,
+                format!("the database {:?} holds tables where none should be", self.database),
+            )
+            .help("look into it, and rename or drop it by hand")),
+        }
     }
 
     /// What is in it; `None` when there is no such database.
@@ -118,83 +188,15 @@ impl Mariadb {
             _ => format!("CREATE DATABASE {name};\n"),
         })
     }
-
-    /// What makes its views, triggers, routines and events, without the tables.
-    fn programs(&self, run: &Run) -> Result<Vec<u8>> {
-        let (schema, ended) = ask(client::schema_program(self)?, b"", run)?;
-        if !ended.status.success() {
-            return Err(client::explain(&ended.complaints, self));
-        }
-        Ok(without_tables(&schema))
-    }
-
-    fn run_script(&self, script: &[u8], run: &Run) -> Result<()> {
-        let mut program = client::client_program(self, &["--batch"])?;
-        program.args.push(self.database.clone().into());
-        let mut client = Piped::begin(program, false)?;
-        client.write(script, run)?;
-        let ended = client.finish(run)?;
-        match ended.status.success() {
-            true => Ok(()),
-            false => Err(client::explain(&ended.complaints, self)),
-        }
-    }
 }
 
-fn moves<'a>(parts: &'a Parts, from: &'a Mariadb, to: &'a Mariadb) -> impl Iterator<Item = String> + 'a {
+fn moves<'a>(parts: &'a Parts, from: &Mariadb, to: Mariadb) -> impl Iterator<Item = String> + 'a {
     let (from, to) = (quoted(&from.database), quoted(&to.database));
     parts.tables.iter().map(move |table| format!("{from}.{0} TO {to}.{0}", quoted(table)))
 }
 
-fn move_all(parts: &Parts, of: &Mariadb, pairs: &[(&Mariadb, &Mariadb)]) -> Result<String> {
-    let moves: Vec<String> = pairs.iter().flat_map(|(from, to)| moves(parts, from, to)).collect();
-    let mut script = drop_triggers(parts, of);
-    if !moves.is_empty() {
-        script.push_str(&format!("RENAME TABLE {};\n", moves.join(", ")));
-    }
-    Ok(script)
-}
-
 fn drop_triggers(parts: &Parts, of: &Mariadb) -> String {
     let database = quoted(&of.database);
-    parts.triggers.iter().map(|trigger| format!("DROP TRIGGER {database}.{};\n", quoted(trigger))).collect()
-}
-
-/// The text of a schema without the statements that make or drop tables and sequences: line by line, as the program
-/// writes them.
-fn without_tables(schema: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(schema.len());
-    let (mut in_table, mut in_program) = (false, false);
-    for line in schema.split_inclusive(|byte| *byte == b'\n') {
-        let trimmed = line.trim_ascii();
-        if in_program {
-            in_program = trimmed != b"DELIMITER ;";
-        } else if trimmed == b"DELIMITER ;;" {
-            in_program = true;
-        } else {
-            let begins = [&b"CREATE TABLE "[..], b"DROP TABLE ", b"CREATE SEQUENCE ", b"DROP SEQUENCE ", b"DO SETVAL("];
-            in_table |= begins.iter().any(|begin| line.starts_with(begin));
-            if in_table || super::text::is_sandbox(trimmed) {
-                in_table &= !trimmed.ends_with(b";");
-                continue;
-            }
-        }
-        kept.extend_from_slice(line);
-    }
-    kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tables_go_and_programs_stay() {
-        let schema = "/*M!999999\\- x */ \nSET x;\nDROP TABLE IF EXISTS `t`;\nCREATE TABLE `t` (\n  `a` int\n) ENGINE=x;\n\
-            DO SETVAL(`s`, 1, 0);\nDELIMITER ;;\nCREATE TRIGGER `r` begin\nCREATE TABLE x(a int);\nend ;;\nDELIMITER ;\n\
-            DROP TABLE IF EXISTS `v`;\n/*!50001 CREATE VIEW `v` AS SELECT\n NULL AS `a` */;\n";
-        let kept = "SET x;\nDELIMITER ;;\nCREATE TRIGGER `r` begin\nCREATE TABLE x(a int);\nend ;;\nDELIMITER ;\n\
-            /*!50001 CREATE VIEW `v` AS SELECT\n NULL AS `a` */;\n";
-        assert_eq!(String::from_utf8(without_tables(schema.as_bytes())).unwrap(), kept);
-    }
+    let drop = |trigger: &String| format!("DROP TRIGGER IF EXISTS {database}.{};\n", quoted(trigger));
+    parts.triggers.iter().map(drop).collect()
 }

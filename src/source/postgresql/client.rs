@@ -8,8 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::entropy;
 use crate::host::piped::{Program, Secret};
 use crate::model::Run;
-use crate::source::server::one_line;
-use crate::source::server::{ask, newest_folder};
+use crate::source::server::{Server, ask, newest_folder, one_line};
 
 /// Where Debian keeps the programs of each version; its /usr/bin holds scripts that choose by rules of their own.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -28,6 +27,14 @@ pub(super) fn dump_program(source: &Postgresql) -> Result<Program> {
     Ok(program)
 }
 
+/// What tells the roles of the whole server.
+pub(super) fn globals_program(source: &Postgresql, passwords: bool) -> Result<Program> {
+    let mut program = program(source, "pg_dumpall", MAINTENANCE)?;
+    program.args.push("--globals-only".into());
+    program.args.extend((!passwords).then(|| "--no-role-passwords".into()));
+    Ok(program)
+}
+
 /// psql for statements on its standard input, which all count or none.
 pub(super) fn client_program(source: &Postgresql, database: &str, options: &[&str]) -> Result<Program> {
     let mut program = program(source, "psql", database)?;
@@ -43,13 +50,18 @@ pub(super) fn plain_client_program(source: &Postgresql, database: &str) -> Resul
     Ok(program)
 }
 
+/// Where a program of PostgreSQL's is. `package` tells what to install.
+pub(super) fn path_of(server: &Server, name: &str, package: &str) -> Result<PathBuf> {
+    let newest = newest_folder(Path::new(DEBIAN)).map(|folder| folder.join(name)).filter(|path| path.is_file());
+    match (&server.programs, newest) {
+        (None, Some(path)) => Ok(path),
+        _ => server.program(&[name], package),
+    }
+}
+
 fn program(source: &Postgresql, name: &str, database: &str) -> Result<Program> {
     let server = &source.server;
-    let newest = newest_folder(Path::new(DEBIAN)).map(|folder| folder.join(name)).filter(|path| path.is_file());
-    let path: PathBuf = match (&server.programs, newest) {
-        (None, Some(path)) => path,
-        _ => server.program(&[name], "postgresql-client")?,
-    };
+    let path = path_of(server, name, "postgresql-client")?;
     let place = server.socket.as_ref().map(|folder| folder.clone().into_os_string());
     let place = place.or_else(|| server.host.clone().map(OsString::from));
     let mut args: Vec<OsString> = vec!["--no-password".into(), "--username".into(), server.user.clone().into()];
@@ -69,7 +81,7 @@ fn program(source: &Postgresql, name: &str, database: &str) -> Result<Program> {
         None => None,
     };
     env.push(("PGPASSFILE", secret.as_ref().map_or_else(|| NO_FILE.into(), |secret| secret.path().into())));
-    Ok(Program { path, args, env, secret })
+    Ok(Program { path, args, env, secret, ..Program::default() })
 }
 
 /// The line that forbids psql every command of its own from there on, where it is new enough to know it.
@@ -127,7 +139,7 @@ pub(super) fn explain(complaints: &str, source: &Postgresql) -> Error {
         (Kind::Config, why, format!("ALTER ROLE {} BYPASSRLS", super::quoted(user)))
     } else if has(&["permission denied", "must be owner", "must be superuser", "must be able to"]) {
         let help = format!(
-            "GRANT pg_read_all_data TO {} to dump; to restore it must own the database and may CREATEDB",
+            "GRANT pg_read_all_data TO {} to dump; to restore it must own the database and may CREATEDB; hashes of passwords are for superusers",
             super::quoted(user)
         );
         (Kind::Config, format!("{user:?} may not do on {place} what this needs"), help)

@@ -3,6 +3,8 @@
 //! Statements are told apart as psql does. A backslash outside of texts, names and rows would be a command of psql, which may
 //! start programs: only the pair that dumps put around themselves is known, and it is left out.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Kind, Result};
 use crate::source::server::feed::{self, refused};
 
@@ -49,28 +51,28 @@ pub(super) struct Filter {
 }
 
 impl feed::Filter for Filter {
-    fn line(&mut self, line: &[u8]) -> Result<bool> {
+    fn line<'l>(&mut self, line: &'l [u8]) -> Result<Option<Cow<'l, [u8]>>> {
         if self.state == State::Rows {
             if matches!(line.trim_ascii_end(), b"\\.") {
                 self.state = State::Code;
             }
-            return Ok(true);
+            return Ok(Some(line.into()));
         }
         let fresh = self.state == State::Code && !self.begun;
         if fresh && (line.starts_with(b"\\restrict ") || line.starts_with(b"\\unrestrict ")) {
             let word = line.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default().trim_ascii();
             if word.iter().all(u8::is_ascii_alphanumeric) {
-                return Ok(false);
+                return Ok(None);
             }
         }
         if fresh && (line == SEARCH_PATH || OWN_TRANSACTION.contains(&line)) {
-            return Ok(line == SEARCH_PATH);
+            return Ok((line == SEARCH_PATH).then(|| line.into()));
         }
         let mut at = 0;
         while at < line.len() {
             at += self.step(&line[at..], at, line)?;
         }
-        Ok(true)
+        Ok(Some(line.into()))
     }
 
     fn finish(&mut self) -> Result<()> {

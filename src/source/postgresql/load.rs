@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::piped::Piped;
 use crate::model::{Run, SourceFacts};
 use crate::source::server::feed::feed;
-use crate::source::server::{Loaded, Swapped, ask, uncancelled};
+use crate::source::server::{Loaded, Settled, Swap, Swapped, ask, uncancelled};
 
 impl Postgresql {
     /// Loads a dump into this database, which must not be there. What the dump's manifest says, if there is one, gives the
@@ -34,16 +34,40 @@ impl Postgresql {
         }
     }
 
-    /// Gives `new` this database's name, and the old one that of `before`: both or neither.
-    pub fn replace_by(&self, new: &Self, before: &Self, run: &Run) -> Result<Swapped> {
+    /// Who changes places with whom when `new` gets this database's name, and the old one that of `before`.
+    pub fn plan(&self, new: &Self, before: &Self, run: &Run) -> Result<Swap> {
         let there = self.is_there(run)?;
-        let rename = |from: &Self, to: &Self| {
-            format!("ALTER DATABASE {} RENAME TO {};\n", quoted(&from.database), quoted(&to.database))
-        };
-        let mut sql = if there { rename(self, before) } else { String::new() };
-        sql.push_str(&rename(new, self));
-        self.ask(MAINTENANCE, &sql, 1, run)?;
-        Ok(Swapped { before: there.then(|| before.database.clone()) })
+        let (database, new) = (self.database.clone(), new.database.clone());
+        Ok(Swap { database, new, before: there.then(|| before.database.clone()), ..Swap::default() })
+    }
+
+    /// Renames both or neither.
+    pub fn carry_out(&self, swap: &Swap, run: &Run) -> Swapped {
+        let rename = |from: &str, to: &str| format!("ALTER DATABASE {} RENAME TO {};\n", quoted(from), quoted(to));
+        let mut sql = swap.before().map_or_else(String::new, |before| rename(&self.database, before));
+        sql.push_str(&rename(&swap.new, &self.database));
+        let renamed = self.ask(MAINTENANCE, &sql, 1, run);
+        match (renamed, self.settle(swap, &uncancelled())) {
+            // It may have been done although nobody heard of it.
+            (_, Ok(Settled::Finished(warnings))) => Swapped::InPlace { warnings },
+            (Err(error), Ok(Settled::Undone)) => Swapped::Undone(error),
+            (Ok(_), Ok(Settled::Undone)) => Swapped::Undone(Error::new(
+                Kind::Io,
+                format!("{} says that it renamed the databases, and has not", self.server.place()),
+            )),
+            (Ok(_), Err(error)) => Swapped::Unfinished(error),
+            (Err(first), Err(second)) => Swapped::Unfinished(second.because(first)),
+        }
+    }
+
+    /// Finds out what became of a renaming; where it was not done, the new database goes.
+    pub fn settle(&self, swap: &Swap, run: &Run) -> Result<Settled> {
+        let new = self.named(&swap.new);
+        if !new.is_there(run)? {
+            return Ok(Settled::Finished(Vec::new()));
+        }
+        new.drop_database(run)?;
+        Ok(Settled::Undone)
     }
 
     /// Drops the database, which only a restore of ours has made.
@@ -85,7 +109,7 @@ impl Postgresql {
         let mut psql = Piped::begin(client::client_program(self, &self.database, &[])?, false)?;
         // Should psql ever read the text otherwise than the filter does.
         let first = client::restriction(self, run)?;
-        let listens = feed(&mut psql, first, text, Filter::new(), run)?;
+        let listens = feed(&mut psql, first, text, &mut Filter::new(), run)?;
         let ended = psql.finish(run)?;
         if !ended.status.success() || !listens {
             return Err(client::explain(&ended.complaints, self));

@@ -3,10 +3,14 @@
 //! [`client`] starts the programs and explains their failures, [`text`] makes the output a function of the database,
 //! [`load`] brings one back through [`filter`], and puts a restored database into the place of the old one.
 
+mod accounts;
 mod client;
 mod filter;
 mod load;
+mod private;
 mod text;
+
+use std::path::PathBuf;
 
 use super::Source;
 use super::server::lines::Lines;
@@ -66,6 +70,7 @@ impl Source for Postgresql {
         };
         facts.properties.insert(CONTENT.into(), written.content);
         facts.properties.insert("database".into(), self.database.clone());
+        facts.properties.insert(private::ROLES.into(), self.roles(run)?);
         Ok(facts)
     }
 }
@@ -89,6 +94,13 @@ impl Postgresql {
         let properties = [("encoding", encoding), ("collate", collate), ("ctype", ctype)];
         let properties = properties.map(|(name, value)| (name.to_owned(), value.clone())).to_vec();
         Ok(Found { size: size.parse::<u64>().unwrap_or(0) + 4096, version, properties })
+    }
+
+    /// Where the server keeps its data; `None` when it is not on this machine, or does not tell us.
+    pub(in crate::source) fn data_folder(&self, run: &Run) -> Option<PathBuf> {
+        self.server.socket.as_ref()?;
+        let rows = self.ask(client::MAINTENANCE, "SHOW data_directory;\n", 1, run).ok()?;
+        rows.first()?.first().filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 
     /// Runs statements of our own in `database`, all or none; gives the rows of their answers, of so many `columns` each.

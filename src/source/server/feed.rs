@@ -1,5 +1,6 @@
 //! A dump on its way into a server's own client: line by line, each judged before the client sees it.
 
+use std::borrow::Cow;
 use std::io::{BufReader, Read};
 
 use super::lines::read_line;
@@ -13,8 +14,8 @@ const PARCEL: usize = 64 << 10;
 
 /// What lets a dump through and keeps out what reaches beyond its one database.
 pub(in crate::source) trait Filter {
-    /// Whether the line goes on to the client; an error when it must not.
-    fn line(&mut self, line: &[u8]) -> Result<bool>;
+    /// What of the line goes on to the client: `None` for nothing; an error when it must not.
+    fn line<'l>(&mut self, line: &'l [u8]) -> Result<Option<Cow<'l, [u8]>>>;
 
     /// The dump is over: what is left without an end would be executed as well.
     fn finish(&mut self) -> Result<()>;
@@ -27,7 +28,7 @@ pub(in crate::source) fn feed(
     client: &mut Piped,
     first: Vec<u8>,
     text: impl Read,
-    mut filter: impl Filter,
+    filter: &mut impl Filter,
     run: &Run,
 ) -> Result<bool> {
     let mut whole = Whole::default();
@@ -37,7 +38,7 @@ pub(in crate::source) fn feed(
     while read_line(&mut text, &mut line)? {
         seen += line.len() as u64;
         whole.see(&line);
-        if filter.line(&line)? {
+        if let Some(line) = filter.line(&line)? {
             ready.extend_from_slice(&line);
         }
         if ready.len() >= PARCEL {
@@ -64,8 +65,8 @@ pub(in crate::source) fn refused(what: &str) -> Error {
 pub(in crate::source) fn through(mut filter: impl Filter, dump: &str) -> Result<String> {
     let mut out = String::new();
     for line in dump.split_inclusive('\n') {
-        if filter.line(line.as_bytes())? {
-            out.push_str(line);
+        if let Some(line) = filter.line(line.as_bytes())? {
+            out.push_str(&String::from_utf8_lossy(&line));
         }
     }
     filter.finish()?;

@@ -1,10 +1,11 @@
 //! What MariaDB and PostgreSQL have in common: where a server is, who we are there, and its own programs.
 //!
 //! [`url`] reads what stands on a command line; [`lines`] a program's output; [`written`] ends the text of a dump. [`feed`] takes a
-//! dump back, and [`whole`] tells whether all of it came.
+//! dump back, and [`whole`] tells whether all of it came. [`swap`] is the plan of a restore in place.
 
 pub(super) mod feed;
 pub(super) mod lines;
+mod swap;
 mod url;
 mod whole;
 pub(super) mod written;
@@ -15,6 +16,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+pub(super) use swap::Parts;
+pub use swap::{Settled, Swap, Swapped};
 pub use url::{Engine, name_problem, parse};
 
 use crate::error::{Context, Error, Kind, Result};
@@ -103,13 +106,6 @@ pub struct Loaded {
     pub rows: u64,
     /// What a person should know.
     pub warnings: Vec<String>,
-}
-
-/// What a swap came to.
-#[derive(Debug)]
-pub struct Swapped {
-    /// What the old database is called now; `None` when there was none.
-    pub before: Option<String>,
 }
 
 /// The property under which the hash of all rows stands.

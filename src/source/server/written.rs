@@ -27,10 +27,15 @@ impl Written {
         if !complete {
             return Err(Error::new(Kind::Io, "the dump ends early: it does not say that it is complete"));
         }
+        Self::close(sink)?;
+        Ok(Self { tables, content: format!("{:032x}", content.digest128()) })
+    }
+
+    /// Puts the line at its end by which a whole text is known.
+    pub(in crate::source) fn close(sink: &mut dyn Sink) -> Result<()> {
         let text = sink.text();
         text.extend_from_slice(END_MARK.as_bytes());
         text.push(b'\n');
-        sink.cut()?;
-        Ok(Self { tables, content: format!("{:032x}", content.digest128()) })
+        sink.cut()
     }
 }

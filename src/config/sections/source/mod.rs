@@ -7,9 +7,9 @@ mod server;
 mod sqlite;
 
 pub use files::{FilesConfig, Preset, Unreadable};
-pub use mariadb::{MariadbConfig, NoSnapshot};
+pub use mariadb::{Definers, MariadbConfig, NoSnapshot};
 pub use postgresql::PostgresqlConfig;
-pub use server::ServerConfig;
+pub use server::{Accounts, Databases, Drill, ServerConfig};
 pub use sqlite::SqliteConfig;
 
 use super::{QuiesceConfig, type_of};
@@ -67,6 +67,11 @@ impl SourceKind {
     }
 }
 
+/// What the accounts of a source's server are called.
+pub fn accounts_name(source: &FileName) -> Option<FileName> {
+    format!("{source}_accounts").parse().ok()
+}
+
 impl SourceConfig {
     pub(in crate::config) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let quiesce = section.table("quiesce", QuiesceConfig::read);
@@ -79,13 +84,32 @@ impl SourceConfig {
         kind.map(|kind| Self { kind, quiesce })
     }
 
-    /// The file name of its artifact.
-    pub fn artifact_name(&self, customer: &FileName, name: &FileName) -> ArtifactName {
+    /// The file names of its artifacts, as far as they are known without asking a server; each with the name that stands
+    /// for the source in it.
+    pub fn artifact_names(&self, customer: &FileName, name: &FileName) -> Vec<(FileName, ArtifactName)> {
+        let Some(server) = self.server() else {
+            let artifact = match &self.kind {
+                SourceKind::Files(_) => ArtifactName::tar(customer, name),
+                _ => ArtifactName::sql(customer, name),
+            };
+            return vec![(name.clone(), artifact)];
+        };
+        let databases: Vec<FileName> = match &server.databases {
+            Databases::One(_) => vec![name.clone()],
+            Databases::Several(names) => names.iter().filter_map(|name| name.parse().ok()).collect(),
+            Databases::All { .. } => Vec::new(),
+        };
+        let accounts = (server.accounts != Accounts::None).then(|| accounts_name(name)).flatten();
+        let all = databases.into_iter().chain(accounts);
+        all.map(|name| (name.clone(), ArtifactName::sql(customer, &name))).collect()
+    }
+
+    /// What it says of a server, if it is of one.
+    pub fn server(&self) -> Option<&ServerConfig> {
         match &self.kind {
-            SourceKind::Files(_) => ArtifactName::tar(customer, name),
-            SourceKind::Sqlite(_) | SourceKind::Mariadb(_) | SourceKind::Postgresql(_) => {
-                ArtifactName::sql(customer, name)
-            }
+            SourceKind::Mariadb(config) => Some(&config.server),
+            SourceKind::Postgresql(config) => Some(&config.server),
+            SourceKind::Sqlite(_) | SourceKind::Files(_) => None,
         }
     }
 
