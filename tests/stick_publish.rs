@@ -224,6 +224,45 @@ fn half_a_name_that_a_pull_left_beside_a_backup_goes_before_anything_takes_the_c
 }
 
 #[test]
+fn a_folder_that_grew_into_a_cluster_of_which_the_table_knows_nothing_ends_before_it() {
+    let (stick, first) = (Stick::superfloppy(), Backup::new("kasse-1", 1, &[(KASSE, 50_000)]));
+    stick.publish(&first, &PublishRules::default()).unwrap();
+    let mut bytes = stick.bytes();
+    let number = |at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap()) as usize;
+    let (table, len, data, root) = (number(14) * 512, number(36) * 512, number(14) + 2 * number(36), number(44));
+    // The last cluster of the root leads to a free one, with old data that looks like a file.
+    let entry = |bytes: &[u8], cluster: usize| {
+        u32::from_le_bytes(bytes[table + 4 * cluster..][..4].try_into().unwrap()) & 0x0fff_ffff
+    };
+    let mut last = root;
+    while entry(&bytes, last) < 0x0fff_fff8 {
+        last = entry(&bytes, last) as usize;
+    }
+    let free = (3..).find(|cluster| entry(&bytes, *cluster) == 0).unwrap();
+    bytes[table + 4 * last..][..4].copy_from_slice(&(free as u32).to_le_bytes());
+    bytes[table + len + 4 * last..][..4].copy_from_slice(&(free as u32).to_le_bytes());
+    bytes[(data + free - 2) * 512..][..11].copy_from_slice(b"OLD     TXT");
+    // Used to its last slot, or nobody would look further.
+    let end = (data + last - 2) * 512;
+    for slot in (end..end + 512).step_by(32).filter(|slot| bytes[*slot] == 0).collect::<Vec<_>>() {
+        bytes[slot] = 0xe5;
+    }
+    let volume = stick.volume().unwrap().clone();
+    fs::write(&volume.path, &bytes).unwrap();
+    assert_eq!(tillstick::stick::torn::on(&volume).unwrap(), ["/"]);
+    // It can be read as it is.
+    let mut fs = stick.open();
+    let all = stored(&mut *fs).unwrap();
+    assert!(all.len() == 1 && all[0].complete, "{all:?}");
+    drop(fs);
+    let published = stick.publish(&Backup::new("kasse-1", 2, &[(KASSE, 60_000)]), &PublishRules::default()).unwrap();
+    assert!(published.repaired.iter().any(|line| line.contains("while it grew")), "{published:?}");
+    stick.holds(&format!("TILLSTICK/kasse-1/backups/{}/{KASSE}", first.manifest.id), &first.content(KASSE));
+    assert!(!stick.in_sight().iter().any(|name| name.to_lowercase().contains("old.txt")), "{:?}", stick.in_sight());
+    stick.is_clean();
+}
+
+#[test]
 fn publishing_the_same_backup_again_changes_nothing() {
     let stick = Stick::superfloppy();
     let backup = Backup::new("kasse-1", 1, &[(KASSE, 100_000)]);

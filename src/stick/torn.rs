@@ -44,10 +44,17 @@ pub(super) fn mend(overlay: &mut Overlay) -> io::Result<Vec<String>> {
     if std::mem::replace(&mut overlay.mended, true) {
         return Ok(done);
     }
-    each(overlay, |_, path, found, cure| {
+    let folders = each(overlay, |_, path, found, cure| {
         torn.extend(cure.map(|cure| (path.to_owned(), found.clone(), cure)));
         Ok(())
     })?;
+    for (path, start) in folders {
+        if let Some(last) = frayed_after(overlay, start)? {
+            overlay.take_one(last)?;
+            overlay.commit(Order::Adding(&[]))?;
+            done.push(format!("ended the folder \"/{path}\", which was cut short while it grew"));
+        }
+    }
     for (path, found, cure) in torn {
         if cure == Cure::Take {
             overlay.take_one(found.start)?;
@@ -67,7 +74,7 @@ pub(super) fn mend(overlay: &mut Overlay) -> io::Result<Vec<String>> {
 /// their content.
 fn all(overlay: &mut Overlay) -> io::Result<Vec<String>> {
     let (mut torn, mut starts) = (Vec::new(), HashMap::new());
-    each(overlay, |overlay, path, found, cure| {
+    let folders = each(overlay, |overlay, path, found, cure| {
         let shared = found.start != 0 && starts.insert(found.start, ()).is_some();
         // One that shares nothing may be anybody's.
         let ours = !layout::is_half_of_a_root_part(path);
@@ -76,16 +83,35 @@ fn all(overlay: &mut Overlay) -> io::Result<Vec<String>> {
         }
         Ok(())
     })?;
+    for (path, start) in folders {
+        torn.extend(frayed_after(overlay, start)?.map(|_| format!("/{path}")));
+    }
     Ok(torn)
 }
 
-/// Everything of ours, with its path and, for a torn folder, what is to be done about it.
+/// The last cluster of a folder that grew by another one of which the table knows nothing yet.
+fn frayed_after(overlay: &mut Overlay, first: u32) -> io::Result<Option<u32>> {
+    let mut at = first;
+    for _ in 0..overlay.geometry.clusters {
+        match overlay.next(at)? {
+            Some(next) if overlay.geometry.has(next) && overlay.is_unused(next)? => return Ok(Some(at)),
+            Some(next) if overlay.geometry.has(next) => at = next,
+            _ => break,
+        }
+    }
+    Ok(None)
+}
+
+/// Everything of ours, with its path and, for a torn folder, what is to be done about it. Gives the folders that can be
+/// looked through, with the clusters in which they begin.
 fn each(
     overlay: &mut Overlay,
     mut each: impl FnMut(&mut Overlay, &str, &Found, Option<Cure>) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<Vec<(String, u32)>> {
+    let mut folders = Vec::new();
     let mut dirs = vec![(String::new(), overlay.geometry.root)];
     while let Some((dir, start)) = dirs.pop() {
+        folders.push((dir.clone(), start));
         for found in walker::folder(overlay, start)? {
             let path = layout::join(&dir, &found.name);
             let ours = match (dir.as_str(), found.is_dir()) {
@@ -103,7 +129,7 @@ fn each(
             }
         }
     }
-    Ok(())
+    Ok(folders)
 }
 
 fn cure(overlay: &mut Overlay, folder: &Found) -> io::Result<Option<Cure>> {

@@ -93,6 +93,12 @@ pub(super) fn folder(overlay: &mut Overlay, first: u32) -> io::Result<Vec<Found>
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a folder has no end"));
         }
         cluster = overlay.next(at)?;
+        // It grew when the stick was pulled: what is in the free cluster may be anybody's old data.
+        if let Some(grown) = cluster.filter(|next| overlay.geometry.has(*next))
+            && overlay.is_unused(grown)?
+        {
+            break;
+        }
     }
     Ok(found)
 }

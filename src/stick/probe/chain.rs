@@ -71,6 +71,12 @@ impl<'a> Chains<'a> {
         loop {
             let cluster = match next {
                 Link::End if is_folder => return Ok(clusters),
+                // A folder that grew when the stick was pulled; its end is what every check of file systems takes it for.
+                Link::Free if is_folder && clusters.len() > 1 => {
+                    let grown = clusters.pop();
+                    self.owners.retain(|cluster, _| Some(*cluster) != grown);
+                    return Ok(clusters);
+                }
                 Link::End => return Err(broken(ChainFault::Short)),
                 Link::Free => return Err(broken(ChainFault::Free(clusters.last().copied().unwrap_or(first)))),
                 Link::Bad => return Err(broken(ChainFault::Bad(clusters.last().copied().unwrap_or(first)))),
