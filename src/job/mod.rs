@@ -24,6 +24,7 @@ pub mod stores;
 
 mod artifact;
 mod drill;
+mod heartbeat;
 mod owed;
 mod pieces;
 mod record;

@@ -18,6 +18,8 @@ Zurückspielen (Linux, macOS):
   cat 104711_kasse.sql.gz.0* | gunzip -c | sqlite3 -bail kasse.db     (bei Teilen)
   tar -xpzf 104711_web.tar.gz                                         (Dateien)
 Die Datei kasse.db darf es vorher nicht geben.
+Dateien mit der Endung .age sind verschlüsselt; der Schlüssel liegt nicht hier:
+  age -d -i SCHLÜSSELDATEI 104711_kasse.sql.gz.age > 104711_kasse.sql.gz
 ";
 
 const EN: &str = "\
@@ -36,6 +38,8 @@ To restore it (Linux, macOS):
   cat 104711_kasse.sql.gz.0* | gunzip -c | sqlite3 -bail kasse.db     (for parts)
   tar -xpzf 104711_web.tar.gz                                         (files)
 The file kasse.db must not exist before.
+Files that end in .age are encrypted; the key is not here:
+  age -d -i KEYFILE 104711_kasse.sql.gz.age > 104711_kasse.sql.gz
 ";
 
 const ES: &str = "\
@@ -55,6 +59,8 @@ Para restaurarla (Linux, macOS):
   cat 104711_kasse.sql.gz.0* | gunzip -c | sqlite3 -bail kasse.db     (si hay partes)
   tar -xpzf 104711_web.tar.gz                                         (archivos)
 El archivo kasse.db no debe existir antes.
+Los archivos que terminan en .age están cifrados; la clave no está aquí:
+  age -d -i ARCHIVO_CLAVE 104711_kasse.sql.gz.age > 104711_kasse.sql.gz
 ";
 
 /// `README.txt`, the given language first; with the line ends that every Windows shows, and marked as UTF-8.

@@ -5,6 +5,7 @@
 //! <customer>/<box>/<id>/104711_kasse.sql.gz    an artifact, as in the primary
 //! <customer>/<box>/<id>/SHA256SUMS             what `sha256sum -c` accepts: the artifacts and the manifest
 //! <customer>/<box>/<id>/manifest.json.sig          the signature over it
+//! status/<customer>/<box>.json                 how the box stood when it last sent something; .sig beside it
 //! <customer>/<box>/<id>/manifest.json          put last and removed first: with it, it is a backup
 //! ```
 //! A box touches nothing but its own folder.
@@ -19,6 +20,8 @@ use crate::model::{ArtifactName, BackupId, FileName, MANIFEST_MAX, Manifest, Man
 use crate::primary::{MANIFEST, SHA256SUMS, SIGNATURE, Stored, sums};
 
 const OWNER: &str = "box.json";
+/// The folder in which boxes tell how they stand; no customer is called so.
+pub const STATUS: &str = "status";
 const OWNER_MAX: u64 = 4096;
 
 /// More backups of one box than this are not read: with one an hour it takes more than a year.
@@ -77,7 +80,7 @@ impl Shelf {
     pub fn all(store: &mut dyn Store, customer: Option<&FileName>) -> Result<Vec<Self>> {
         let customers = match customer {
             Some(customer) => vec![customer.clone()],
-            None => folders(store, "")?,
+            None => folders(store, "")?.into_iter().filter(|name| name.as_str() != STATUS).collect(),
         };
         let mut all = Vec::new();
         for customer in customers {
@@ -129,6 +132,21 @@ impl Shelf {
         let mut bytes = serde_json::to_vec_pretty(&owner).expect("plain data");
         bytes.push(b'\n');
         store.put(&format!("{}/{OWNER}", self.dir()), &Content::bytes(bytes), run).map(|_| ())
+    }
+
+    /// Tells whoever looks into the store how the box stands.
+    pub fn put_status(
+        &self,
+        store: &mut dyn Store,
+        status: Vec<u8>,
+        signature: Option<[u8; 64]>,
+        run: &Run,
+    ) -> Result<()> {
+        let path = format!("{STATUS}/{}/{}.json", self.customer, self.box_name);
+        if let Some(signature) = signature {
+            store.put(&format!("{path}.sig"), &Content::bytes(signature.to_vec()), run)?;
+        }
+        store.put(&path, &Content::bytes(status), run).map(drop)
     }
 
     /// Puts a backup there: its manifest last, so that it is one only when all of it is there.

@@ -24,6 +24,8 @@ pub struct LogConfig {
     pub level: LevelFilter,
     /// `target`: `"stderr"` (what a service manager collects) or a file; `"stderr"`.
     pub target: LogTarget,
+    /// `textfile`: a file for Prometheus' node_exporter, written after each run; `"none"`.
+    pub textfile: Option<PathBuf>,
 }
 
 /// Where the log goes.
@@ -37,7 +39,7 @@ pub enum LogTarget {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: LevelFilter::Info, target: LogTarget::Stderr }
+        Self { level: LevelFilter::Info, target: LogTarget::Stderr, textfile: None }
     }
 }
 
@@ -47,6 +49,7 @@ impl LogConfig {
         Self {
             level: section.get("level", one_of(&LEVELS), default.level),
             target: section.get("target", parsed("\"stderr\" or a path", "stderr", parse_target), default.target),
+            textfile: section.get("textfile", parsed("\"none\" or a path", "none", parse_textfile), default.textfile),
         }
     }
 
@@ -57,6 +60,10 @@ impl LogConfig {
             LogTarget::Stderr => out.key("target", quoted("stderr")),
             LogTarget::File(path) => out.key("target", path_text(path)),
         }
+        match &self.textfile {
+            None => out.key("textfile", quoted("none")),
+            Some(path) => out.key("textfile", path_text(path)),
+        }
     }
 }
 
@@ -64,5 +71,12 @@ fn parse_target(text: &str) -> Result<LogTarget, String> {
     match text {
         "stderr" => Ok(LogTarget::Stderr),
         text => parse_path(text).map(LogTarget::File),
+    }
+}
+
+fn parse_textfile(text: &str) -> Result<Option<PathBuf>, String> {
+    match text {
+        "none" => Ok(None),
+        path => parse_path(path).map(Some),
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::super::copy::CopyDone;
+use super::super::heartbeat;
 use super::super::record::{Record, one_line, recorded};
 use super::super::sealed::Sealed;
 use super::{Opened, StoreAt, prune, queue};
@@ -190,6 +191,7 @@ fn send(
     let sealed = !at.config.encrypt_to.is_empty();
     let files = names.map(|name| if sealed { name.sealed() } else { name }.to_string()).collect();
     let mut done = CopyDone { store, medium: label, files, bytes: sent.bytes, ..CopyDone::default() };
+    heartbeat::put(site, &mut opened, run);
     match prune::after_copy(site, at, lock, opened, record, run) {
         Ok(freed) => done.freed = freed,
         Err(error) if error.kind() == Kind::Cancelled => {}

@@ -3,14 +3,15 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::record::recorded;
+use super::super::record::{one_line, recorded};
 use super::StoreAt;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
 use crate::job::Site;
 use crate::journal::RunKind;
 use crate::model::{BackupId, FileName, Run};
-use crate::store::shelf::Shelf;
+use crate::store::shelf::{STATUS, Shelf};
+use crate::trust::signing::BoxKey;
 
 /// What is there of a customer, or was.
 #[derive(Debug, Clone, Serialize)]
@@ -37,6 +38,8 @@ pub struct Report {
     pub at: Timestamp,
     /// What was removed.
     pub removed: Vec<Found>,
+    /// Whether all of it is gone.
+    pub done: bool,
 }
 
 /// What the stores named, else all that are configured, have of `customer`.
@@ -72,7 +75,8 @@ pub fn purge(site: &Site, customer: &FileName, found: Vec<Found>, run: &Run) -> 
     recorded(Some(site), RunKind::Purge, run, |record| {
         record.begin();
         let by = format!("{} ({})", site.config.box_name, site.box_id);
-        let report = Report { customer: customer.clone(), by, at: Timestamp::now(), removed: found };
+        let mut report = Report { customer: customer.clone(), by, at: Timestamp::now(), removed: found, done: false };
+        keep(site, &report, run)?;
         let names: Vec<FileName> = report.removed.iter().map(|found| found.store.clone()).collect();
         for found in &report.removed {
             let at = StoreAt::of(site, &found.store)?;
@@ -93,17 +97,24 @@ pub fn purge(site: &Site, customer: &FileName, found: Vec<Found>, run: &Run) -> 
             let mut opened = at.open(site)?;
             if Shelf::all(opened.store.as_mut(), Some(customer))?.is_empty() {
                 opened.store.delete_dir(customer.as_str())?;
+                opened.store.delete_dir(&format!("{STATUS}/{customer}"))?;
             }
         }
-        keep(site, &report)?;
+        report.done = true;
+        keep(site, &report, run)?;
         Ok(report)
     })
 }
 
-/// The record stays with the box.
-fn keep(site: &Site, report: &Report) -> Result<()> {
+/// The record stays with the box, signed by it.
+fn keep(site: &Site, report: &Report, run: &Run) -> Result<()> {
     let dir = site.config.state.join("purges");
     std::fs::create_dir_all(&dir).context(|| format!("cannot make the folder {dir:?}"))?;
-    let path = dir.join(format!("{}-{}.json", BackupId::next(report.at, None), report.customer));
-    durable::write(&path, &serde_json::to_vec_pretty(report).expect("plain data"), 0o600)
+    let name = format!("{}-{}.json", BackupId::next(report.at, None), report.customer);
+    let bytes = serde_json::to_vec_pretty(report).expect("plain data");
+    match BoxKey::read_or_make(&site.config.state) {
+        Ok(key) => durable::write(&dir.join(format!("{name}.sig")), &key.sign(&bytes), 0o600)?,
+        Err(error) => run.warn(format!("the record of this purge is not signed: {}", one_line(&error.report()))),
+    }
+    durable::write(&dir.join(&name), &bytes, 0o600)
 }
