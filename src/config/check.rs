@@ -43,8 +43,16 @@ fn artifact_names(config: &Config, tree: &Table, report: &mut Report) {
 /// What copies are noted under; see the journal's places.
 const TAKEN: [&str; 2] = ["primary", "stick"];
 
-/// A store may not have the name of what is no store.
+/// In stores, boxes tell how they stand in a folder of this name beside those of the customers.
+const STATUS: &str = "status";
+
+/// A store may not have the name of what is no store, and no customer that of what is no customer.
 fn store_names(config: &Config, tree: &Table, report: &mut Report) {
+    if config.customer.as_str().eq_ignore_ascii_case(STATUS) {
+        let at = find(tree, &["customer"]).map(|entry| entry.key_at);
+        let message = "stores have another folder of this name".to_owned();
+        report.wrong(at, "customer", message, Some("choose another one".into()));
+    }
     for name in config.stores.keys().filter(|name| TAKEN.contains(&name.as_str())) {
         let at = find(tree, &["stores", name.as_str()]).map(|entry| entry.key_at);
         let message = format!("copies on a {name} are noted under this name already");

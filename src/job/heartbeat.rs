@@ -79,7 +79,8 @@ pub(super) fn write_textfile(site: &Site, run: &Run) {
 
 fn metrics(site: &Site, status: &Status) -> String {
     let mut text = String::new();
-    let labels = format!("customer={},box={}", quoted(site.config.customer.as_str()), quoted(site.config.box_name.as_str()));
+    let labels =
+        format!("customer={},box={}", quoted(site.config.customer.as_str()), quoted(site.config.box_name.as_str()));
     let mut metric = |name: &str, help: &str, more: &str, value: i64| {
         if more.is_empty() || !text.contains(&format!("# TYPE tillstick_{name} ")) {
             let _ = writeln!(text, "# HELP tillstick_{name} {help}\n# TYPE tillstick_{name} gauge");
@@ -91,7 +92,12 @@ fn metrics(site: &Site, status: &Status) -> String {
     metric("damaged_backups", "Backups on this box that cannot be used.", "", status.damaged.len() as i64);
     metric("free_bytes", "Bytes free where backups are made.", "", i64::try_from(status.free).unwrap_or(i64::MAX));
     if let Some(started) = status.newest.as_ref().and_then(|newest| newest.started) {
-        metric("newest_backup_seconds", "When the newest good backup began, in seconds since 1970.", "", started.as_second());
+        metric(
+            "newest_backup_seconds",
+            "When the newest good backup began, in seconds since 1970.",
+            "",
+            started.as_second(),
+        );
     }
     for store in &status.stores {
         let name = format!(",store={}", quoted(store.name.as_str()));

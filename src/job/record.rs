@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::Site;
+use super::heartbeat;
 use super::history::History;
 use super::stick::Identity;
 use crate::error::{Error, Kind, Result};
@@ -30,7 +31,11 @@ pub(super) fn recorded<'a, T>(
     let mut record =
         Record { site, run, new, begun: false, known: Known::default(), facts: Vec::new(), ending: Ending::default() };
     let told = story(&mut record);
+    let begun = record.begun;
     record.end(told.as_ref().err());
+    if let (Some(site), true) = (site, begun) {
+        heartbeat::write_textfile(site, run);
+    }
     told
 }
 

@@ -4,11 +4,11 @@
 //! <customer>/<box>/box.json                    whose this folder is
 //! <customer>/<box>/<id>/104711_kasse.sql.gz    an artifact, as in the primary
 //! <customer>/<box>/<id>/SHA256SUMS             what `sha256sum -c` accepts: the artifacts and the manifest
-//! <customer>/<box>/<id>/manifest.json.sig          the signature over it
-//! status/<customer>/<box>.json                 how the box stood when it last sent something; .sig beside it
+//! <customer>/<box>/<id>/manifest.json.sig      the signature over the manifest
 //! <customer>/<box>/<id>/manifest.json          put last and removed first: with it, it is a backup
+//! status/<customer>/<box>.json                 how the box stood when it last sent something; .sig beside it
 //! ```
-//! A box touches nothing but its own folder.
+//! A box touches nothing but its own folder and its own status.
 
 use std::io::Read;
 

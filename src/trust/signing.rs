@@ -109,10 +109,11 @@ impl Keys {
     pub fn read(state: &Path) -> Result<Self> {
         let own = match BoxKey::read(state) {
             Ok(own) => own.map(|own| own.public()),
-            Err(error) => {
+            Err(error) if error.kind() == Kind::Damaged => {
                 log::warn!("{}", error.report());
                 None
             }
+            Err(error) => return Err(error),
         };
         let path = state.join(KNOWN);
         let known = match durable::read(&path, KNOWN_MAX) {

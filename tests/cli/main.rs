@@ -26,4 +26,5 @@ mod room;
 mod sealed;
 mod signed;
 mod sources;
+mod told;
 mod wrong_sticks;

@@ -64,7 +64,10 @@ pub(crate) fn life(subject: &dyn Subject) {
     site.run(&["store", "purge", "--customer", "004711", "--yes"]).exits(0).prints(&["removed 1 backup"]);
     let none = site.run(&["list", "--store", "away"]).exits(0);
     assert!(none.out.contains("no backups"), "{}", none.out);
-    assert_eq!(names(&site.path("state/purges")).len(), 1, "the record stays");
+    assert_eq!(names(&site.path("state/purges")).len(), 2, "the record stays, and its signature");
+    let name = names(&site.path("state/purges")).remove(0);
+    let record = fs::read_to_string(site.path("state/purges").join(name)).unwrap();
+    assert!(record.contains("\"done\": true"), "{record}");
     let told = site.run(&["status", "--json"]).exits(0).json();
     assert_eq!(told["newest_copied"], serde_json::Value::Null, "{told}");
 }

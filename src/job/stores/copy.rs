@@ -191,6 +191,8 @@ fn send(
     let sealed = !at.config.encrypt_to.is_empty();
     let files = names.map(|name| if sealed { name.sealed() } else { name }.to_string()).collect();
     let mut done = CopyDone { store, medium: label, files, bytes: sent.bytes, ..CopyDone::default() };
+    // From here on it is not owed, whatever becomes of the clean-up.
+    note(site, at, stored.id(), None, run);
     heartbeat::put(site, &mut opened, run);
     match prune::after_copy(site, at, lock, opened, record, run) {
         Ok(freed) => done.freed = freed,
