@@ -78,7 +78,7 @@ fn a_stick_pulled_at_any_write_loses_nothing_when_an_old_backup_is_one_too_many(
 
 #[test]
 fn a_stick_pulled_at_any_write_loses_nothing_when_an_old_backup_makes_room() {
-    pull_everywhere(&Story { earlier: 3, gaps: Some(71), tight: true, keep: 9, ..Story::default() });
+    pull_everywhere(&Story { earlier: 3, gaps: Some(73), tight: true, keep: 9, ..Story::default() });
 }
 
 #[test]
