@@ -2,6 +2,7 @@
 //! unpacks them first.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod after;
 mod cut_short;
 mod kit;
 mod large;
