@@ -1,8 +1,10 @@
 //! Drills on a server that is started for them: the source's own may be away, and is not asked.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
-use crate::kit::{MARIADB, POSTGRESQL, Shop};
+use crate::kit::{MARIADB, Mariadb, POSTGRESQL, Postgresql, Shop};
 
 /// Folders of private servers that are there.
 fn folders() -> usize {
@@ -10,21 +12,41 @@ fn folders() -> usize {
     entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("tillstick-server-")).count()
 }
 
+/// A server, and a client of it that changes a value on the way.
+struct Lying<'a> {
+    programs: &'a Path,
+    needed: &'a [&'a str],
+    client: &'a str,
+    change: &'a str,
+}
+
+impl Lying<'_> {
+    fn folder(&self, dir: &Path) -> String {
+        let folder = dir.join("lying");
+        fs::create_dir(&folder).unwrap();
+        for name in self.needed {
+            symlink(self.programs.join(name), folder.join(Path::new(name).file_name().unwrap())).unwrap();
+        }
+        let client = folder.join(self.client);
+        let real = self.programs.join(self.client);
+        fs::write(&client, format!("#!/bin/bash\nsed {:?} | {} \"$@\"\n", self.change, real.display())).unwrap();
+        fs::set_permissions(&client, fs::Permissions::from_mode(0o755)).unwrap();
+        folder.display().to_string()
+    }
+}
+
 /// Drills while the source's server is out of reach: only its socket is named wrongly.
-fn drills_alone(source: &str, socket: &std::path::Path) {
+fn drills_alone(source: &str, socket: &Path, lying: &Lying) {
     let shop = Shop::new(&format!("{source}drill = \"private\"\n"));
-    let id = shop.backup();
-    let path = shop.dir.path().join("tillstick.toml");
-    fs::write(&path, shop.config().replace(socket.to_str().unwrap(), "/nowhere/at/all")).unwrap();
+    shop.backup();
+    let set = |from: &str, to: &str| {
+        fs::write(shop.dir.path().join("tillstick.toml"), shop.config().replace(from, to)).unwrap()
+    };
+    set(socket.to_str().unwrap(), "/nowhere/at/all");
     shop.run(&["backup"]).exits(1).says(&["does not answer"]);
     let ran = shop.run(&["check", "--drill"]).exits(0);
     assert!(!ran.err.contains("tells the definitions"), "{}", ran.err);
-    // Rows that are not what the manifest says.
-    let manifest = shop.dir.path().join("backups").join(&id).join("manifest.json");
-    let text = fs::read_to_string(&manifest).unwrap();
-    let at = text.find("\"content\": \"").unwrap() + 12;
-    fs::write(&manifest, format!("{}{}{}", &text[..at], "0".repeat(32), &text[at + 32..])).unwrap();
-    fs::remove_file(shop.dir.path().join("backups").join(&id).join("SHA256SUMS")).unwrap();
+    set(lying.programs.to_str().unwrap(), &lying.folder(shop.dir.path()));
     shop.run(&["check", "--drill"]).exits(1).prints(&["the rows are others"]);
 }
 
@@ -33,11 +55,21 @@ fn a_drill_on_a_private_server_needs_no_other_and_leaves_nothing() {
     let before = folders();
     let server = &*MARIADB;
     crate::mariadb::make(server, "alone");
-    drills_alone(&server.source("alone"), &server.dir.join("s"));
+    let programs = Mariadb::programs();
+    let lying = Lying {
+        programs: &programs,
+        needed: &["mariadb-dump", "../sbin/mariadbd"],
+        client: "mariadb",
+        change: "s/^(2,2);$/(2,1);/",
+    };
+    drills_alone(&server.source("alone"), &server.dir.join("s"), &lying);
     let server = &*POSTGRESQL;
     crate::postgresql::make(server, "alone");
     server.sql("postgres", "CREATE ROLE \"Owner of it\"; CREATE ROLE reader");
     server.sql("alone", "ALTER TABLE kunde OWNER TO \"Owner of it\"; GRANT SELECT ON lager.bon TO reader");
-    drills_alone(&server.source("alone"), &server.dir);
+    let programs = Postgresql::programs();
+    let needed = ["pg_dump", "initdb", "postgres"];
+    let lying = Lying { programs: &programs, needed: &needed, client: "psql", change: "s/^2\\t2$/2\\t1/" };
+    drills_alone(&server.source("alone"), &server.dir, &lying);
     assert_eq!(folders(), before);
 }
