@@ -69,7 +69,7 @@ pub struct Program {
 pub struct Ended {
     /// Its exit status.
     pub status: ExitStatus,
-    /// The beginning of what it wrote to stderr.
+    /// What it wrote to stderr; of a lot, its beginning and its end.
     pub complaints: String,
 }
 
@@ -129,8 +129,12 @@ impl Piped {
             // Read to its end, so that a talkative program never waits for us.
             while let Some(read) = stderr.as_mut().and_then(|pipe| pipe.read(&mut buffer).ok()).filter(|read| *read > 0)
             {
-                let room = COMPLAINTS_MAX.saturating_sub(kept.len());
-                kept.extend_from_slice(&buffer[..read.min(room)]);
+                kept.extend_from_slice(&buffer[..read]);
+                // Of a long complaint the beginning and the end: some programs first repeat what they were given.
+                let excess = kept.len().saturating_sub(COMPLAINTS_MAX);
+                if excess > 0 {
+                    kept.drain(COMPLAINTS_MAX / 2..COMPLAINTS_MAX / 2 + excess);
+                }
             }
             kept
         };
@@ -263,6 +267,20 @@ mod tests {
         assert_eq!(text, b"in pass word");
         assert_eq!(ended.status.code(), Some(3));
         assert!(ended.complaints.parse::<u32>().unwrap() <= 5, "{}", ended.complaints);
+    }
+
+    #[test]
+    fn of_a_long_complaint_the_beginning_and_the_end_are_kept() {
+        let cancel = Cancel::default();
+        let run = Run { monitor: &Quiet, cancel: &cancel };
+        let script = "{ echo first; head -c 500000 /dev/zero | tr '\\0' x; echo; echo last; } >&2";
+        let (_, ended) = all(shell(script, None), b"", &run).unwrap();
+        assert!(
+            ended.complaints.starts_with("first\n") && ended.complaints.ends_with("\nlast"),
+            "{}",
+            ended.complaints
+        );
+        assert!(ended.complaints.len() <= COMPLAINTS_MAX);
     }
 
     #[test]

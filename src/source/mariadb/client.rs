@@ -108,8 +108,17 @@ pub(super) fn number_of(complaints: &str) -> Option<u32> {
     words.find_map(|word| word.parse().ok().filter(|number| (1000..5000).contains(number)))
 }
 
+/// What of a program's complaints it says itself. Before that the client repeats the statement that failed, which may be somebody's rows.
+pub(super) fn own_words(complaints: &str) -> String {
+    let is_own = |line: &&str| ["ERROR ", "mariadb", "mysql"].iter().any(|begin| line.starts_with(begin));
+    let own: Vec<&str> = complaints.lines().filter(is_own).collect();
+    if own.is_empty() { complaints.to_owned() } else { own.join("\n") }
+}
+
 /// What a failure of one of the programs means, with a remedy where there is one.
 pub(super) fn explain(complaints: &str, source: &Mariadb) -> Error {
+    let complaints = own_words(complaints);
+    let complaints = complaints.as_str();
     let (place, database, user) = (source.server.place(), &source.database, &source.server.user);
     let (kind, why, help) = match number_of(complaints) {
         Some(1045 | 1698 | 1251) => (
@@ -178,6 +187,7 @@ pub(super) fn unescaped(field: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Definers, NoSnapshot};
     use super::*;
 
     #[test]
@@ -189,6 +199,17 @@ mod tests {
         );
         assert_eq!(number_of("mariadb-dump: Got error: 2002: \"Can't connect\""), Some(2002));
         assert_eq!(number_of("killed"), None);
+    }
+
+    #[test]
+    fn a_statement_that_failed_is_not_repeated() {
+        let complaints = "--------------\nINSERT INTO `t` VALUES\n(1045,'Anna')\n--------------\n\nERROR 1114 (HY000) at line 3: The table 't' is full";
+        assert_eq!(own_words(complaints), "ERROR 1114 (HY000) at line 3: The table 't' is full");
+        let server = Default::default();
+        let source = Mariadb { server, database: "d".into(), no_snapshot: NoSnapshot::Lock, definers: Definers::Keep };
+        let error = explain(complaints, &source);
+        assert!(error.kind() == Kind::NoSpace && !error.report().contains("Anna"), "{}", error.report());
+        assert_eq!(own_words("killed"), "killed");
     }
 
     #[test]

@@ -70,8 +70,8 @@ impl Mariadb {
         let mut script = String::from(LOCK_WAIT);
         script.push_str(&drop_triggers(&swap.old, self));
         script.push_str(&drop_triggers(&swap.fresh, &new));
-        let old = swap.before.iter().flat_map(|before| moves(&swap.old, self, self.named(before)));
-        let moves = old.chain(moves(&swap.fresh, &new, self.clone())).collect::<Vec<_>>().join(", ");
+        let old = swap.before.iter().flat_map(|before| moves(&swap.old, self, &self.named(before)));
+        let moves = old.chain(moves(&swap.fresh, &new, self)).collect::<Vec<_>>().join(", ");
         if !moves.is_empty() {
             script.push_str(&format!("RENAME TABLE {moves};\n"));
         }
@@ -190,7 +190,7 @@ impl Mariadb {
     }
 }
 
-fn moves<'a>(parts: &'a Parts, from: &Mariadb, to: Mariadb) -> impl Iterator<Item = String> + 'a {
+fn moves<'a>(parts: &'a Parts, from: &Mariadb, to: &Mariadb) -> impl Iterator<Item = String> + use<'a> {
     let (from, to) = (quoted(&from.database), quoted(&to.database));
     parts.tables.iter().map(move |table| format!("{from}.{0} TO {to}.{0}", quoted(table)))
 }

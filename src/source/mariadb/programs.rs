@@ -49,7 +49,7 @@ impl Mariadb {
         let ended = self.end_of_script(script, &["--batch", "--force"], run)?;
         match ended.complaints.is_empty() && !ended.status.success() {
             true => Err(client::explain(&ended.complaints, self)),
-            false => Ok(one_line(&ended.complaints)),
+            false => Ok(one_line(&client::own_words(&ended.complaints))),
         }
     }
 
