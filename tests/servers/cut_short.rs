@@ -134,9 +134,9 @@ fn killed_before_any_statement_the_old_database_or_the_new_one_is_there_with_all
         cut.judge(&what, was_finished);
         assert_eq!(cut.shop.run(&["list"]).exits(0).err, "", "{what}: it is told once");
         if was_finished {
-            finished += 1
+            finished += 1;
         } else {
-            undone += 1
+            undone += 1;
         }
         left += if is_full() { 1 } else { 11 };
     }

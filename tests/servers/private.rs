@@ -40,7 +40,7 @@ fn drills_alone(source: &str, socket: &Path, lying: &Lying) {
     let shop = Shop::new(&format!("{source}drill = \"private\"\n"));
     shop.backup();
     let set = |from: &str, to: &str| {
-        fs::write(shop.dir.path().join("tillstick.toml"), shop.config().replace(from, to)).unwrap()
+        fs::write(shop.dir.path().join("tillstick.toml"), shop.config().replace(from, to)).unwrap();
     };
     set(socket.to_str().unwrap(), "/nowhere/at/all");
     shop.run(&["backup"]).exits(1).says(&["does not answer"]);
