@@ -139,6 +139,8 @@ fn a_full_disk_under_mariadb_is_told_and_the_old_database_stays() {
     let id = known.backup();
     let path = known.dir.path().join("tillstick.toml");
     fs::write(&path, known.config().replace(server.dir.to_str().unwrap(), small.dir.to_str().unwrap())).unwrap();
+    let filler = small_disk.0.join("filler");
+    feed(Command::new("fallocate").args(["-l", "30m"]).arg(&filler), b"").exits(0);
     known.run(&["restore", &id, "--into", "shop_look"]).exits(1).says(&["needs about", "are free there"]);
     assert_eq!(small.sql("SELECT x FROM shop.t"), "here\n");
     assert_eq!(small.sql("SHOW DATABASES LIKE 'shop\\_%'"), "");
