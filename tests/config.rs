@@ -131,7 +131,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "[sources.\"a/b\"]\ntype = \"sqlite\"\npath = \"/x\"",
         "t:7: sources.\"a/b\": \"a/b\" cannot be part of a file name: '/'",
     ),
-    ("[stores.off]\ntype = \"ftp\"\nbucket = \"x\"", "t:8: stores.off.type: this type is not in this version"),
+    (
+        "[stores.off]\ntype = \"ftp\"\nhost = \"a b\"\nuser = \"u\"\npassword_file = \"/p\"\ntls = \"no\"",
+        "t:12: stores.off.tls: expected one of \"explicit\", \"implicit\", \"none\", found \"no\"",
+    ),
+    (
+        "[stores.off]\ntype = \"sftp\"\nhost = \"a\"\nuser = \"u\"\nhost_key = \"x\"\nkey_file = \"/k\"",
+        "t:11: stores.off.host_key",
+    ),
     (
         "[stores.off]\ntype = \"tape\"\nx = 1",
         "t:8: stores.off.type: expected one of \"directory\", \"ftp\", \"sftp\", \"s3\", found \"tape\"",

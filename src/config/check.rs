@@ -123,7 +123,7 @@ fn used<'c>(config: &'c Config, tree: &Table) -> Vec<Used<'c>> {
                     ..place(&["stores", name.as_str(), "path"])
                 });
             }
-            StoreKind::S3(_) | StoreKind::Sftp(_) => {}
+            StoreKind::Ftp(_) | StoreKind::S3(_) | StoreKind::Sftp(_) => {}
         }
     }
     for (name, source) in &config.sources {

@@ -76,10 +76,13 @@ impl Site {
         let secrets = [BOX_KEY, STICK_KEY].map(|name| self.config.state.join(name));
         let mut skip = vec![self.primary.dir().to_owned(), self.journal()];
         skip.extend(secrets);
-        skip.extend(self.config.stores.values().filter_map(|store| match &store.kind {
-            StoreKind::Directory(directory) => Some(directory.path.clone()),
-            StoreKind::S3(_) | StoreKind::Sftp(_) => None,
-        }));
+        for store in self.config.stores.values() {
+            if let StoreKind::Directory(directory) = &store.kind {
+                skip.push(directory.path.clone());
+            }
+            // Nor of what opens a store.
+            skip.extend(store.kind.secret_file().map(Path::to_owned));
+        }
         for source in self.config.sources.values() {
             if let SourceKind::Sqlite(sqlite) = &source.kind {
                 for ending in ["", "-wal", "-shm", "-journal"] {

@@ -5,6 +5,7 @@
 //! Store       put, open, list, delete, verify: what every kind does alike
 //! upload      the same for kinds that have files: a temporary name, resume, read back, rename
 //! directory   a folder
+//! ftp         a folder of an FTP server
 //! s3          a bucket
 //! sftp        a folder of an SSH server
 //! ```
@@ -14,11 +15,15 @@
 
 mod content;
 mod directory;
+#[cfg(feature = "ftp")]
+mod ftp;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(feature = "sftp")]
 mod sftp;
 pub mod shelf;
+#[cfg(any(feature = "ftp", feature = "s3"))]
+mod trouble;
 mod upload;
 
 pub use content::Content;
@@ -28,7 +33,7 @@ use std::io::Read;
 
 use crate::config::{StoreConfig, StoreKind};
 use crate::error::Result;
-#[cfg(not(all(feature = "s3", feature = "sftp")))]
+#[cfg(not(all(feature = "ftp", feature = "s3", feature = "sftp")))]
 use crate::error::{Error, Kind};
 use crate::model::Run;
 
@@ -84,11 +89,13 @@ pub trait Store: Send {
 pub fn open(config: &StoreConfig) -> Result<Box<dyn Store>> {
     match &config.kind {
         StoreKind::Directory(directory) => directory::open(directory, config.bandwidth),
+        #[cfg(feature = "ftp")]
+        StoreKind::Ftp(folder) => ftp::open(folder, config.bandwidth),
         #[cfg(feature = "s3")]
         StoreKind::S3(bucket) => s3::open(bucket, config.bandwidth),
         #[cfg(feature = "sftp")]
         StoreKind::Sftp(folder) => sftp::open(folder, config.bandwidth),
-        #[cfg(not(all(feature = "s3", feature = "sftp")))]
+        #[cfg(not(all(feature = "ftp", feature = "s3", feature = "sftp")))]
         _ => Err(Error::new(Kind::Config, "this program was built without stores of this type")),
     }
 }

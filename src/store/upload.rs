@@ -28,6 +28,10 @@ pub(super) trait Files: Send {
     fn write(&mut self, path: &str, from: u64, content: &mut dyn Read) -> Result<()>;
     /// Gives the file another name in its folder, in one step; what has that name is gone.
     fn rename(&mut self, from: &str, to: &str) -> Result<()>;
+    /// The SHA-256 of a file in hex, by the server's own reckoning, where it offers that.
+    fn sha256(&mut self, _path: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
     /// The content of a file, from the medium.
     fn open(&mut self, path: &str) -> Result<Box<dyn Read + Send>>;
     /// All that is in a folder; nothing when it is not there.
@@ -63,10 +67,13 @@ impl<F: Files> Uploads<F> {
         Ok(if from > content.size() { 0 } else { from.saturating_sub(AGAIN) })
     }
 
-    /// Whether `path` holds `content`, by reading it back.
+    /// Whether `path` holds `content`, by the server's hash of it or by reading it back.
     fn holds(&mut self, path: &str, content: &Content, run: &Run) -> Result<bool> {
         if self.files.size(path)? != Some(content.size()) {
             return Ok(false);
+        }
+        if let Some(sha256) = self.files.sha256(path)? {
+            return Ok(sha256 == content.sha256());
         }
         run.begin(Stage::ReadBack, path, content.size());
         let found = hash(&mut self.files.open(path)?, run).context(|| format!("cannot read {path:?} back"))?;

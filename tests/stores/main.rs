@@ -19,13 +19,17 @@ mod queue;
 mod verbs;
 
 // What has a server: `make test-stores`, with all features.
-#[cfg(all(feature = "s3", feature = "sftp"))]
+#[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod far;
-#[cfg(all(feature = "s3", feature = "sftp"))]
+#[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
+mod ftp;
+#[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
+mod ftpd;
+#[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod line;
-#[cfg(all(feature = "s3", feature = "sftp"))]
+#[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod s3;
-#[cfg(all(feature = "s3", feature = "sftp"))]
+#[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod servers;
-#[cfg(all(feature = "s3", feature = "sftp"))]
+#[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod sftp;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings the servers that `make test-stores` tries the stores on into a cache: Ceph and its gateway for S3 of this Debian,
+# Brings the servers that `make test-stores` tries the stores on into a cache: of this Debian Ceph and its gateway for S3, proftpd, vsftpd and
 # OpenSSH's server, all
 # unpacked and not installed, and moto. Of other packages only libraries and small tools are installed, where they are missing.
 # Usage: prepare.sh CACHE
@@ -13,7 +13,8 @@ servers=(
   python3-ceph-argparse python3-ceph-common python3-rados python3-prettytable python3-wcwidth
   libboost-thread1.74.0 libboost-context1.74.0 libfmt9 libtcmalloc-minimal4 libgoogle-perftools4 liblua5.3-0 liboath0
   librabbitmq4 libsnappy1v5 libleveldb1d libfuse2
-  openssh-server libwrap0
+  openssh-server libwrap0 proftpd-core proftpd-mod-crypto libmemcached11 libmemcachedutil2 libhashkit2 libpcre2-posix3 libhiredis0.14
+  vsftpd libpam-pwdfile
 )
 # What these are linked with, and what the tests themselves need.
 libraries=(
@@ -41,7 +42,7 @@ unpack() {
 # A CA of our own, a certificate of it for this machine, and a CA that has signed nothing.
 certificates() {
   local dir=$cache/tls.new
-  [ -e "$cache/tls/srv.pem" ] && return
+  [ -e "$cache/tls/rsa.pem" ] && return
   rm -rf "$dir" "$cache/tls"
   mkdir -p "$dir"
   local key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650)
@@ -49,9 +50,14 @@ certificates() {
     openssl req -x509 "${key[@]}" -subj "/CN=tillstick test $ca" -keyout "$dir/$ca.key" -out "$dir/$ca.pem" 2> /dev/null
   done
   openssl req "${key[@]}" -subj /CN=localhost -keyout "$dir/srv.key" -out "$dir/srv.csr" 2> /dev/null
-  printf '%s\n' 'subjectAltName=DNS:localhost,IP:127.0.0.1' basicConstraints=CA:FALSE extendedKeyUsage=serverAuth > "$dir/srv.ext"
+  printf '%s\n' 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:127.0.0.2' basicConstraints=CA:FALSE extendedKeyUsage=serverAuth > "$dir/srv.ext"
   openssl x509 -req -in "$dir/srv.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days 3650 -extfile "$dir/srv.ext" \
     -out "$dir/srv.pem" 2> /dev/null
+  # vsftpd of this Debian takes RSA only.
+  openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$dir/rsa.key" -out "$dir/rsa.csr" 2> /dev/null
+  openssl x509 -req -in "$dir/rsa.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days 3650 -extfile "$dir/srv.ext" \
+    -out "$dir/rsa.crt" 2> /dev/null
+  cat "$dir/rsa.key" "$dir/rsa.crt" > "$dir/rsa.pem"
   mv "$dir" "$cache/tls"
 }
 

@@ -36,7 +36,7 @@ impl Bucket {
     fn of(at: SocketAddr, endpoint: String) -> Self {
         let bucket = format!("till-backups-{}", BUCKETS.fetch_add(1, Ordering::SeqCst));
         make_bucket(at, &bucket);
-        let made = Self { endpoint, bucket, prefix: "", more: "timeout = \"10s\"".into(), dir: scratch() };
+        let made = Self { endpoint, bucket, prefix: "", more: "timeout = \"30s\"".into(), dir: scratch() };
         secret_file(&made.secret(), "SKTEST\n");
         made
     }
@@ -72,7 +72,7 @@ impl Bucket {
 
     /// The same, and a line that is silent for two seconds is dead.
     pub(crate) fn impatient(mut self) -> Self {
-        self.more = self.more.replace("\"10s\"", "\"2s\"");
+        self.more = self.more.replace("\"30s\"", "\"2s\"");
         self
     }
 
@@ -222,9 +222,9 @@ fn nothing_is_sent_to_a_service_whose_certificate_nobody_trusts() {
         let sent = proxy.sent() - before;
         assert!(sent > 0 && sent < 1000, "a handshake that is broken off, and no more: {sent} bytes");
     }
-    let elsewhere = Proxy::at("127.0.0.2", CEPH.with_tls);
+    let elsewhere = Proxy::at("127.0.0.3", CEPH.with_tls);
     let mut other = Bucket::ceph_with_tls().through(&elsewhere);
-    other.endpoint = other.endpoint.replace("localhost", "127.0.0.2");
+    other.endpoint = other.endpoint.replace("localhost", "127.0.0.3");
     let error = other.fails_to_put();
     assert!(error.report().contains("of another host"), "{}", error.report());
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -26,12 +27,19 @@ pub(crate) fn tls(name: &str) -> PathBuf {
     CACHE.join("tls").join(name)
 }
 
-/// A port that nobody has at the moment, and `beside` more behind it.
+/// Where the next server may have its ports: below those that connections are made from.
+static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(10_000 + (std::process::id() % 200) as u16 * 100));
+
+/// A port that nobody has, and `beside` more behind it.
 pub(crate) fn free_ports(beside: u16) -> u16 {
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    // Below the ports that connections are made from.
-    let begin = 10_000 + (std::process::id() % 200) as u16 * 100;
-    (begin..32_000).step_by(50).find(|port| (*port..=port + beside).all(free)).expect("a free port")
+    loop {
+        let port = NEXT.fetch_add(50, Ordering::SeqCst);
+        assert!(port < 32_000, "no ports are free");
+        if (port..=port + beside).all(free) {
+            return port;
+        }
+    }
 }
 
 /// A file that holds a secret.
@@ -129,7 +137,7 @@ impl Sshd {
         fs::set_permissions(home, fs::Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(home.join("files")).unwrap();
         // A clone in root's own folder is out of its reach.
-        for program in ["usr/sbin/sshd", "lib/x86_64-linux-gnu/libwrap.so.0"] {
+        for program in ["usr/sbin/sshd", "usr/lib/x86_64-linux-gnu/libwrap.so.0"] {
             fs::copy(CACHE.join("root").join(program), home.join(program.rsplit_once('/').unwrap().1)).unwrap();
         }
         for (name, kind) in [("host", "ed25519"), ("host2", "ecdsa"), ("client", "ed25519")] {
@@ -167,10 +175,10 @@ impl Drop for Sshd {
     }
 }
 
-/// The account that servers run as.
+/// The account that servers run as: OpenSSH lets `nobody` in on no account.
 pub(crate) fn account() -> String {
     match nix::unistd::geteuid().is_root() {
-        true => "nobody".to_owned(),
+        true => "daemon".to_owned(),
         false => tool("id", &["-un"]).trim().to_owned(),
     }
 }
@@ -179,8 +187,8 @@ pub(crate) fn account() -> String {
 fn nobodys(program: &Path, home: &Path) -> Command {
     let mut command = Command::new("setpriv");
     if nix::unistd::geteuid().is_root() {
-        tool("chown", &["-R", "nobody:nogroup", home.to_str().unwrap()]);
-        command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
+        tool("chown", &["-R", "daemon:daemon", home.to_str().unwrap()]);
+        command.args(["--reuid=daemon", "--regid=daemon", "--clear-groups"]);
     }
     command.args(["--pdeathsig", "KILL", "--"]).arg(program).current_dir("/");
     command

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::contract::Subject;
 use crate::directory::Folder;
-use crate::kit::{Box, names, ran, receipts, sql, tillstick};
+use crate::kit::{Box, names, ran, receipts, sql, tillstick, tool};
 
 /// A box whose backups go to the store `away` too.
 fn with_store(site: &Box, subject: &dyn Subject, more: &str) {
@@ -171,4 +171,24 @@ fn by_hand_in_two_steps() {
     site.run(&["backup", "--no-copy"]).exits(0);
     assert!(folder.files().unwrap().iter().all(|file| !file.contains("004711")), "not sent yet");
     site.run(&["copy"]).exits(0).prints(&["Database sent! away"]);
+}
+
+#[test]
+fn what_opens_a_store_is_in_no_backup_of_files() {
+    let site = Box::new();
+    let (conf, secret) = (site.path("conf"), site.path("conf/away.secret"));
+    fs::create_dir(&conf).unwrap();
+    fs::write(site.path("conf/kept"), "kept").unwrap();
+    fs::write(&secret, "SKTEST").unwrap();
+    site.configure(
+        "",
+        &format!(
+            "[sources.conf]\ntype = \"files\"\npaths = [{conf:?}]\n[stores.away]\ntype = \"s3\"\nenabled = false\n\
+             endpoint = \"https://s3.example.com\"\nbucket = \"till-backups\"\naccess_key = \"AK\"\nsecret_key_file = {secret:?}"
+        ),
+    );
+    let id = site.backup();
+    let archive = site.primary().join(id).join("004711_conf.tar.gz");
+    let listed = tool("tar", &["-tzf", archive.to_str().unwrap()]);
+    assert!(listed.contains("conf/kept") && !listed.contains("secret"), "{listed}");
 }

@@ -17,6 +17,7 @@ use super::xml;
 use crate::config::S3Config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::secret;
+use crate::store::trouble;
 
 /// Putting the parts of a large upload together takes a service longer than anything else: so many times the longest silence.
 const ANSWER: u32 = 5;
@@ -211,19 +212,7 @@ fn failed(error: ureq::Error) -> Error {
         ureq::Error::Timeout(_) => "nothing was heard from it for too long".to_owned(),
         error => error.to_string(),
     };
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let help = match () {
-        () if has(&["NotValidYet", "not valid yet", "Expired", "expired"]) => {
-            Some("is the clock of this box right? By it the certificate of the service is not valid")
-        }
-        () if has(&["NotValidForName", "not valid for name"]) => {
-            Some("the certificate is of another host: look at endpoint, and at path_style")
-        }
-        () if has(&["UnknownIssuer", "certificate"]) => {
-            Some("the service's certificate is of nobody who is trusted: set ca_file for a CA of your own")
-        }
-        () => None,
-    };
+    let help = trouble::of_tls(&text);
     let error = Error::new(Kind::Io, text);
     match help {
         Some(help) => error.help(help),

@@ -34,7 +34,8 @@ const CHUNK: usize = 32 << 10;
 
 /// The stream of the subsystem.
 pub(super) struct Ssh {
-    stream: ChannelStream<Msg>,
+    /// Here until the end.
+    stream: Option<ChannelStream<Msg>>,
     /// Its end is the connection's.
     _session: Handle<Pinned>,
     runtime: Runtime,
@@ -93,7 +94,7 @@ impl Ssh {
             })?;
             Ok::<_, Error>((session, stream))
         })?;
-        Ok(Self { stream, _session: session, runtime, silence })
+        Ok(Self { stream: Some(stream), _session: session, runtime, silence })
     }
 }
 
@@ -219,20 +220,32 @@ async fn dialogue(session: &mut Handle<Pinned>, user: &str, password: &str) -> s
     Ok(matches!(told, KeyboardInteractiveAuthResponse::Success))
 }
 
+fn stream(stream: &mut Option<ChannelStream<Msg>>) -> &mut ChannelStream<Msg> {
+    stream.as_mut().expect("it is here until the end")
+}
+
+impl Drop for Ssh {
+    fn drop(&mut self) {
+        // Its end is told by a task, which needs a runtime around it.
+        let _inside = self.runtime.enter();
+        drop(self.stream.take());
+    }
+}
+
 impl Read for Ssh {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(self.runtime.block_on(within(self.silence, self.stream.read(buffer)))??)
+        Ok(self.runtime.block_on(within(self.silence, stream(&mut self.stream).read(buffer)))??)
     }
 }
 
 impl Write for Ssh {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let chunk = &bytes[..bytes.len().min(CHUNK)];
-        Ok(self.runtime.block_on(within(self.silence, self.stream.write(chunk)))??)
+        Ok(self.runtime.block_on(within(self.silence, stream(&mut self.stream).write(chunk)))??)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(self.runtime.block_on(within(self.silence, self.stream.flush()))??)
+        Ok(self.runtime.block_on(within(self.silence, stream(&mut self.stream).flush()))??)
     }
 }
 

@@ -163,7 +163,7 @@ impl Answer {
 
     /// Whether it says that there is no more.
     pub(super) fn is_end(&self) -> bool {
-        self.kind == kind::STATUS && self.body.starts_with(&[0, 0, 0, 1])
+        self.kind == kind::STATUS && self.body[self.at..].starts_with(&[0, 0, 0, 1])
     }
 
     fn refusal(&mut self) -> Result<Option<Error>> {

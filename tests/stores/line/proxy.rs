@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread;
@@ -45,24 +46,17 @@ impl Proxy {
     pub(crate) fn at(address: &str, server: SocketAddr) -> Self {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let never = || AtomicI64::new(NEVER);
-        let line = Arc::new(Line {
-            cut: never(),
-            stall: never(),
-            flip: never(),
-            pace: AtomicU64::new(0),
-            busy: AtomicI64::new(0),
-            down: AtomicBool::new(false),
-            sent: AtomicU64::new(0),
-            connections: AtomicU64::new(0),
-        });
-        let shared = line.clone();
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let line = shared.clone();
-                thread::spawn(move || line.serve(&client, server));
-            }
-        });
+        let line = Line::new();
+        line.listen(listener, server);
+        Self { port, line }
+    }
+
+    /// Stands at 127.0.0.2 for a server at 127.0.0.1 with these ports, the first of which is the one to ask.
+    pub(crate) fn twin(ports: RangeInclusive<u16>) -> Self {
+        let (port, line) = (*ports.start(), Line::new());
+        for port in ports {
+            line.listen(TcpListener::bind(("127.0.0.2", port)).unwrap(), SocketAddr::from(([127, 0, 0, 1], port)));
+        }
         Self { port, line }
     }
 
@@ -112,6 +106,30 @@ impl Proxy {
 }
 
 impl Line {
+    fn new() -> Arc<Self> {
+        let never = || AtomicI64::new(NEVER);
+        Arc::new(Self {
+            cut: never(),
+            stall: never(),
+            flip: never(),
+            pace: AtomicU64::new(0),
+            busy: AtomicI64::new(0),
+            down: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+        })
+    }
+
+    fn listen(self: &Arc<Self>, listener: TcpListener, server: SocketAddr) {
+        let shared = self.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let line = shared.clone();
+                thread::spawn(move || line.serve(&client, server));
+            }
+        });
+    }
+
     fn serve(self: &Arc<Self>, client: &TcpStream, server: SocketAddr) {
         self.connections.fetch_add(1, Ordering::SeqCst);
         if self.down.load(Ordering::SeqCst) {

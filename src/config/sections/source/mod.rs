@@ -18,12 +18,8 @@ use crate::config::take::Section;
 use crate::model::{ArtifactName, FileName};
 
 /// The words for the types.
-const TYPES: [(&str, Option<Type>); 4] = [
-    ("sqlite", Some(Type::Sqlite)),
-    ("mariadb", Some(Type::Mariadb)),
-    ("postgresql", Some(Type::Postgresql)),
-    ("files", Some(Type::Files)),
-];
+const TYPES: [(&str, Type); 4] =
+    [("sqlite", Type::Sqlite), ("mariadb", Type::Mariadb), ("postgresql", Type::Postgresql), ("files", Type::Files)];
 
 #[derive(Clone)]
 enum Type {

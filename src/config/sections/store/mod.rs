@@ -1,13 +1,16 @@
 //! `[stores.<name>]`: where further copies go. The keys of each type have a file of their own.
 
 mod directory;
+mod ftp;
 mod s3;
 mod secret;
 mod sftp;
 
+use std::path::Path;
 use std::time::Duration;
 
 pub use directory::DirectoryConfig;
+pub use ftp::{FtpConfig, FtpTls};
 pub use s3::S3Config;
 pub use secret::SecretAt;
 pub use sftp::{Login, SftpConfig};
@@ -24,9 +27,9 @@ use crate::model::FileName;
 use crate::policy::retention::Rules;
 use crate::policy::retry::Hours;
 
-/// The words for the types: those of this version, and those to come.
-const TYPES: [(&str, Option<Type>); 4] =
-    [("directory", Some(Type::Directory)), ("ftp", None), ("sftp", Some(Type::Sftp)), ("s3", Some(Type::S3))];
+/// The words for the types.
+const TYPES: [(&str, Type); 4] =
+    [("directory", Type::Directory), ("ftp", Type::Ftp), ("sftp", Type::Sftp), ("s3", Type::S3)];
 
 /// The shortest and the longest `overdue` on offer.
 const OVERDUE: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(365 * 86_400));
@@ -77,6 +80,7 @@ fn remote(text: &str) -> Result<String, String> {
 #[derive(Clone)]
 enum Type {
     Directory,
+    Ftp,
     S3,
     Sftp,
 }
@@ -107,6 +111,8 @@ pub struct StoreConfig {
 pub enum StoreKind {
     /// `type = "directory"`: a folder of a second disk or a mounted NAS.
     Directory(DirectoryConfig),
+    /// `type = "ftp"`: a folder of an FTP server.
+    Ftp(Box<FtpConfig>),
     /// `type = "s3"`: a bucket.
     S3(Box<S3Config>),
     /// `type = "sftp"`: a folder of an SSH server.
@@ -118,7 +124,23 @@ impl StoreKind {
     pub fn is_off_site(&self) -> bool {
         match self {
             Self::Directory(_) => false,
-            Self::S3(_) | Self::Sftp(_) => true,
+            Self::Ftp(_) | Self::S3(_) | Self::Sftp(_) => true,
+        }
+    }
+
+    /// The file that lets us in.
+    pub fn secret_file(&self) -> Option<&Path> {
+        let at = match self {
+            Self::Directory(_) => return None,
+            Self::Ftp(ftp) => &ftp.password_file,
+            Self::S3(s3) => &s3.secret_key_file,
+            Self::Sftp(sftp) => match &sftp.login {
+                Login::Key(at) | Login::Password(at) => at,
+            },
+        };
+        match at {
+            SecretAt::File(path) => Some(path),
+            SecretAt::Credential(_) => None,
         }
     }
 }
@@ -136,6 +158,7 @@ impl StoreConfig {
         let retention = section.table("retention", |section| retention::read(section, inherited));
         let kind = match kind {
             Type::Directory => StoreKind::Directory(DirectoryConfig::read(section)?),
+            Type::Ftp => StoreKind::Ftp(Box::new(FtpConfig::read(section)?)),
             Type::S3 => StoreKind::S3(Box::new(S3Config::read(section)?)),
             Type::Sftp => StoreKind::Sftp(Box::new(SftpConfig::read(section)?)),
         };
@@ -146,6 +169,7 @@ impl StoreConfig {
         out.named_table("stores", name);
         match &self.kind {
             StoreKind::Directory(directory) => directory.show(out),
+            StoreKind::Ftp(ftp) => ftp.show(out),
             StoreKind::S3(s3) => s3.show(out),
             StoreKind::Sftp(sftp) => sftp.show(out),
         }
