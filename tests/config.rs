@@ -132,7 +132,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "t:7: sources.\"a/b\": \"a/b\" cannot be part of a file name: '/'",
     ),
     (
-        "[stores.off]\ntype = \"ftp\"\nhost = \"a b\"\nuser = \"u\"\npassword_file = \"/p\"\ntls = \"no\"",
+        "[stores.off]\ntype = \"ftp\"\nhost = \"ab\"\nuser = \"u\"\npassword_file = \"/p\"\ntls = \"no\"",
         "t:12: stores.off.tls: expected one of \"explicit\", \"implicit\", \"none\", found \"no\"",
     ),
     (

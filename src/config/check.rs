@@ -7,7 +7,7 @@ use super::report::Report;
 use super::take::dotted;
 use super::tree::{Place, Table, find};
 use super::{Config, SourceKind, StickPath, StoreKind};
-use crate::model::FileName;
+use crate::model::{ArtifactName, FileName};
 
 /// Reports every contradiction between keys.
 pub(super) fn check(config: &Config, tree: &Table, report: &mut Report) {
@@ -25,7 +25,11 @@ fn artifact_names(config: &Config, tree: &Table, report: &mut Report) {
     for (at, source) in sources {
         let key = dotted("sources", source.as_str());
         let names = config.sources[source].artifact_names(&config.customer, source);
-        for name in names.into_iter().flat_map(|(_, plain)| [plain.for_box(&config.box_name), plain]) {
+        let both = |plain: ArtifactName| {
+            let for_box = plain.for_box(&config.box_name);
+            [plain, for_box]
+        };
+        for name in names.into_iter().flat_map(|(_, plain)| both(plain)) {
             match taken.insert(name.as_str().to_lowercase(), source) {
                 Some(other) if other != source => {
                     let message =
