@@ -234,18 +234,18 @@ impl Drop for Ssh {
 
 impl Read for Ssh {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(self.runtime.block_on(within(self.silence, stream(&mut self.stream).read(buffer)))??)
+        self.runtime.block_on(within(self.silence, stream(&mut self.stream).read(buffer)))?
     }
 }
 
 impl Write for Ssh {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let chunk = &bytes[..bytes.len().min(CHUNK)];
-        Ok(self.runtime.block_on(within(self.silence, stream(&mut self.stream).write(chunk)))??)
+        self.runtime.block_on(within(self.silence, stream(&mut self.stream).write(chunk)))?
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(self.runtime.block_on(within(self.silence, stream(&mut self.stream).flush()))??)
+        self.runtime.block_on(within(self.silence, stream(&mut self.stream).flush()))?
     }
 }
 
