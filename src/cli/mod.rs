@@ -34,7 +34,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, LogConfig, LogTarget};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::host::signals;
-use crate::job::{Site, StickAt, StoreAt, quiesce as quiesce_owed};
+use crate::job::{Site, StickAt, StoreAt, outbox, quiesce as quiesce_owed};
 use crate::lang::Lang;
 use crate::model::{Cancel, FileName};
 use crate::source::sqlite;
@@ -228,6 +228,7 @@ pub fn main() -> ExitCode {
     let context = Context { config: cli.config, verbose: cli.verbose, screen, cancel };
     let ended = signals::cancel_on_signals(&context.cancel).and_then(|()| run(&context, cli.verb));
     context.screen.finish();
+    outbox::settle();
     match ended {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Partly) => ExitCode::from(3),

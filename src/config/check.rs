@@ -47,15 +47,27 @@ fn artifact_names(config: &Config, tree: &Table, report: &mut Report) {
 /// What copies are noted under; see the journal's places.
 const TAKEN: [&str; 2] = ["primary", "stick"];
 
-/// In stores, boxes tell how they stand in a folder of this name beside those of the customers.
-const STATUS: &str = "status";
+/// In stores, boxes tell how they stand, and what their runs had to say, in folders of these names beside those of the
+/// customers.
+const BESIDE: [&str; 2] = ["logs", "status"];
 
 /// A store may not have the name of what is no store, and no customer that of what is no customer.
 fn store_names(config: &Config, tree: &Table, report: &mut Report) {
-    if config.customer.as_str().eq_ignore_ascii_case(STATUS) {
+    if BESIDE.iter().any(|name| config.customer.as_str().eq_ignore_ascii_case(name)) {
         let at = find(tree, &["customer"]).map(|entry| entry.key_at);
         let message = "stores have another folder of this name".to_owned();
         report.wrong(at, "customer", message, Some("choose another one".into()));
+    }
+    if let Some(name) = config.log.upload.as_ref().filter(|name| !config.stores.contains_key(*name)) {
+        let at = find(tree, &["log", "upload"]).map(|entry| entry.key_at);
+        let message = format!("no store {:?} is configured", name.as_str());
+        let known: Vec<&str> = config.stores.keys().map(FileName::as_str).collect();
+        let hint = if known.is_empty() {
+            "name one with [stores.NAME]".into()
+        } else {
+            format!("the stores are: {}", known.join(", "))
+        };
+        report.wrong(at, "log.upload", message, Some(hint));
     }
     for name in config.stores.keys().filter(|name| TAKEN.contains(&name.as_str())) {
         let at = find(tree, &["stores", name.as_str()]).map(|entry| entry.key_at);

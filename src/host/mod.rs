@@ -13,6 +13,8 @@ pub mod in_use;
 pub mod keys;
 pub mod lock;
 pub mod mount;
+#[cfg(any(feature = "ftp", feature = "web"))]
+pub mod net;
 pub mod notify;
 pub mod piped;
 pub mod process;
@@ -22,4 +24,6 @@ pub mod space;
 pub mod terminal;
 pub mod tree;
 pub mod wake;
+#[cfg(feature = "web")]
+pub mod web;
 pub mod xattr;

@@ -73,7 +73,7 @@ impl Report {
 ///
 /// The backup stays good when its copy fails; the report says which copies failed.
 pub fn backup(site: &Site, stick: Option<&StickAt>, to_stores: bool, run: &Run) -> Result<Report> {
-    recorded(Some(site), RunKind::Backup, run, |record| {
+    recorded(Some(site), RunKind::Backup, run, |record, run| {
         // While another run is at work nothing begins here, not even a record of it.
         let lock = site.primary.lock("backup")?;
         record.begin();

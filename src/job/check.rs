@@ -38,7 +38,7 @@ pub struct Finding {
 
 /// Checks backups in the primary: the one named, or all.
 pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, trust: &Trust, run: &Run) -> Result<Vec<Finding>> {
-    recorded(Some(site), kind(with_drill), run, |record| {
+    recorded(Some(site), kind(with_drill), run, |record, run| {
         let backups = match id {
             Some(id) => vec![site.primary.find(id)?],
             None => site.primary.list()?,
@@ -78,7 +78,7 @@ pub fn on_stick(
     trust: &Trust,
     run: &Run,
 ) -> Result<Vec<Finding>> {
-    recorded(site, kind(scratch.is_some()), run, |record| {
+    recorded(site, kind(scratch.is_some()), run, |record, run| {
         let (mut fs, stick) = at.open_for_reading()?;
         let Held { backups: mut there, unreadable } = generations::held(fs.as_mut())?;
         let wanted = |other: &BackupId| id.is_none_or(|id| id == other);

@@ -54,10 +54,10 @@ pub struct Outcome {
 pub fn run(site: &Site, guests: &dyn Guests, cancel: &Cancel) -> Result<Outcome> {
     let teller = Teller { guests, name: None };
     let run = Run { monitor: &teller, cancel };
-    recorded(Some(site), RunKind::Backup, &run, |record| {
-        let lock = wait_for_lock(site, &run)?;
+    recorded(Some(site), RunKind::Backup, &run, |record, run| {
+        let lock = wait_for_lock(site, run)?;
         record.begin();
-        turn(site, &lock, guests, record, &run)
+        turn(site, &lock, guests, record, run)
     })
 }
 

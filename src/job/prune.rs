@@ -80,7 +80,7 @@ pub(super) struct Found {
 
 /// Prunes the primary as the configuration says; with `dry_run` it only says what it would do.
 pub fn primary(site: &Site, dry_run: bool, run: &Run) -> Result<Report> {
-    recorded(Some(site), RunKind::Prune, run, |record| {
+    recorded(Some(site), RunKind::Prune, run, |record, run| {
         let lock = site.primary.lock("prune")?;
         if dry_run {
             record.only_look();
@@ -127,7 +127,7 @@ fn prune_primary(site: &Site, lock: &Lock, dry_run: bool, record: &Record, run: 
 
 /// Prunes this box's backups on a stick to as many as the configuration wants there; with `dry_run` nothing is written.
 pub fn on_stick(site: &Site, at: &StickAt, dry_run: bool, run: &Run) -> Result<Report> {
-    recorded(Some(site), RunKind::Prune, run, |record| {
+    recorded(Some(site), RunKind::Prune, run, |record, run| {
         let _lock = site.primary.lock("prune")?;
         if dry_run {
             record.only_look();

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::Site;
-use super::heartbeat;
 use super::history::History;
+use super::runlog::RunLog;
 use super::stick::Identity;
+use super::{heartbeat, outbox};
 use crate::error::{Error, Kind, Result};
 use crate::host::process;
 use crate::journal::{
@@ -21,20 +22,22 @@ use crate::stick::generations;
 
 /// Tells `story` and records it: that it began, how it ended, and what it did. Without a site there is nothing to record
 /// it in. What fails before the story has [begun](Record::begin) was never started, and is not recorded.
-pub(super) fn recorded<'a, T>(
-    site: Option<&'a Site>,
+pub(super) fn recorded<T>(
+    site: Option<&Site>,
     kind: RunKind,
-    run: &'a Run<'a>,
-    story: impl FnOnce(&mut Record<'a>) -> Result<T>,
+    run: &Run<'_>,
+    story: impl FnOnce(&mut Record<'_>, &Run<'_>) -> Result<T>,
 ) -> Result<T> {
+    let heard = RunLog::new(run.monitor);
+    let run = &Run { monitor: &heard, cancel: run.cancel };
     let new = NewRun { kind, process: process::mark(), started: Timestamp::now() };
-    let mut record =
-        Record { site, run, new, begun: false, known: Known::default(), facts: Vec::new(), ending: Ending::default() };
-    let told = story(&mut record);
-    let begun = record.begun;
-    record.end(told.as_ref().err());
-    if let (Some(site), true) = (site, begun) {
+    let (known, facts, ending) = (Known::default(), Vec::new(), Ending::default());
+    let mut record = Record { site, run, heard: Some(&heard), new, begun: false, known, facts, ending };
+    let told = story(&mut record, run);
+    if let (Some(site), Some(ended)) = (site, record.end(told.as_ref().err())) {
         heartbeat::write_textfile(site, run);
+        heard.end(&ended);
+        outbox::over(site, kind, &ended);
     }
     told
 }
@@ -43,6 +46,8 @@ pub(super) fn recorded<'a, T>(
 pub(super) struct Record<'a> {
     site: Option<&'a Site>,
     run: &'a Run<'a>,
+    /// What the run has to say; not of what goes on beside it.
+    heard: Option<&'a RunLog<'a>>,
     new: NewRun,
     begun: bool,
     known: Known,
@@ -79,7 +84,7 @@ impl<'a> Record<'a> {
         'a: 'b,
     {
         let (known, facts, ending) = (Known::default(), Vec::new(), Ending::default());
-        Record { site: self.site, run, new: self.new.clone(), begun: false, known, facts, ending }
+        Record { site: self.site, run, heard: None, new: self.new.clone(), begun: false, known, facts, ending }
     }
 
     /// What was put into a record beside this one, to be handed from thread to thread.
@@ -105,6 +110,10 @@ impl<'a> Record<'a> {
         self.begun = true;
         self.new.started = started;
         let Some(site) = self.site else { return };
+        if let Some(heard) = self.heard {
+            heard.begin(site, &self.new);
+            outbox::begins(site, self.new.kind);
+        }
         let begun = self.write(site, |journal, copies, found| {
             Ok(Known { id: Some(journal.begin(&self.new, found)?), damaged: damaged(copies.iter()) })
         });
@@ -201,8 +210,9 @@ impl<'a> Record<'a> {
         }
     }
 
-    fn end(self, error: Option<&Error>) {
-        let (Some(site), true) = (self.site, self.begun) else { return };
+    /// Notes how the run ended; nothing when it never began.
+    fn end(self, error: Option<&Error>) -> Option<Ended> {
+        let (Some(site), true) = (self.site, self.begun) else { return None };
         let (outcome, why) = match (error, &self.ending.trouble) {
             (Some(error), _) if error.kind() == Kind::Cancelled => (Outcome::Stopped, None),
             (Some(error), _) => (Outcome::Failed, Some(one_line(&error.report()))),
@@ -216,6 +226,7 @@ impl<'a> Record<'a> {
         if let Err(error) = noted {
             self.run.warn(format!("this run is not in the history: {}", one_line(&error.report())));
         }
+        Some(ended)
     }
 
     /// Opens the journal and does `work` with it, with the copies that it knows and with what it does not know yet. One

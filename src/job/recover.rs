@@ -366,7 +366,7 @@ fn believe(state: &Path, plan: &Plan, report: &mut Report) {
 /// The history of the box begins anew with what its stick tells. A recovery that failed has left nothing, no history either.
 fn remember(config: Config, plan: &mut Plan, started: Timestamp, run: &Run) -> Result<()> {
     let site = Site::open(config)?;
-    recorded(Some(&site), RunKind::Recover, run, |record| {
+    recorded(Some(&site), RunKind::Recover, run, |record, run| {
         record.began(started);
         record.is_about(&plan.found.manifest.id);
         plan.medium.note(&site, &plan.found, record, run)

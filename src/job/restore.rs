@@ -193,7 +193,7 @@ pub fn accounts_into(chosen: &mut Chosen, target: &Path) -> Result<()> {
 
 /// Restores into a new database at `target`, which must not exist; [`served`](super::served) does it where a server keeps the database.
 pub fn into(site: Option<&Site>, chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Report> {
-    let loaded = recorded(site, RunKind::Restore, run, |record| {
+    let loaded = recorded(site, RunKind::Restore, run, |record, run| {
         record.begin();
         load_and_prove(chosen, target, record, run)
     })?;
@@ -210,7 +210,7 @@ pub fn in_place(
     label: &str,
     run: &Run,
 ) -> Result<Report> {
-    let (loaded, swapped) = recorded(Some(site), RunKind::Restore, run, |record| {
+    let (loaded, swapped) = recorded(Some(site), RunKind::Restore, run, |record, run| {
         let _lock = site.primary.lock("restore")?;
         record.begin();
         let all = quiesce::hold(site, None, "restore", run)?;

@@ -81,7 +81,7 @@ pub fn preview(content: &Content, files: &Files, run: &Run) -> Result<Changes> {
 
 /// Restores into a new folder.
 pub fn into(site: Option<&Site>, chosen: &mut Chosen, target: &Path, run: &Run) -> Result<Report> {
-    let unpacked = recorded(site, RunKind::Restore, run, |record| {
+    let unpacked = recorded(site, RunKind::Restore, run, |record, run| {
         record.begin();
         run.begin(Stage::Load, chosen.name.clone(), chosen.text_size());
         let content = std::mem::replace(&mut chosen.content, Box::new(std::io::empty()));
@@ -102,7 +102,7 @@ pub fn in_place(content: &Content, name: &FileName, label: &str, run: &Run) -> R
     let files = source(site, name)?;
     let plan = site.config.state.join(format!("restore-{name}.plan"));
     let place = InPlace { files: &files, source: name.as_str(), label, plan };
-    let (replaced, finished) = recorded(Some(site), RunKind::Restore, run, |record| {
+    let (replaced, finished) = recorded(Some(site), RunKind::Restore, run, |record, run| {
         let _lock = site.primary.lock("restore")?;
         record.begin();
         let finished = place.resume(run)?;

@@ -107,7 +107,7 @@ pub fn into(site: &Site, chosen: &mut Chosen, target: &Target, name: &str, run: 
     if let Some(why) = name_problem(name) {
         return Err(Error::new(Kind::Usage, format!("cannot restore into {name:?}: {why}")));
     }
-    let loaded = recorded(Some(site), RunKind::Restore, run, |record| {
+    let loaded = recorded(Some(site), RunKind::Restore, run, |record, run| {
         record.begin();
         let database = target.served.named(name);
         // One that is there is not ours to take away; an empty one may be filled.
@@ -143,7 +143,7 @@ pub fn in_place(
         return Err(Error::new(Kind::Refused, format!("the old database would be kept as {before:?}, and {why}"))
             .help("restore it with --into, and give the names by hand"));
     }
-    let (loaded, before) = recorded(Some(site), RunKind::Restore, run, |record| {
+    let (loaded, before) = recorded(Some(site), RunKind::Restore, run, |record, run| {
         let _lock = site.primary.lock("restore")?;
         record.begin();
         swaps::refuse_if_owed(site, &target.source, served)?;

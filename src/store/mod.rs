@@ -17,13 +17,12 @@ mod content;
 mod directory;
 #[cfg(feature = "ftp")]
 mod ftp;
+pub mod logs;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(feature = "sftp")]
 mod sftp;
 pub mod shelf;
-#[cfg(any(feature = "ftp", feature = "s3"))]
-mod trouble;
 mod upload;
 
 pub use content::Content;

@@ -14,6 +14,7 @@ use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
+use super::logs::LOGS;
 use super::{Content, Sent, Store};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{ArtifactName, BackupId, FileName, MANIFEST_MAX, Manifest, ManifestFile, Run, SIGNATURE_MAX};
@@ -80,7 +81,7 @@ impl Shelf {
     pub fn all(store: &mut dyn Store, customer: Option<&FileName>) -> Result<Vec<Self>> {
         let customers = match customer {
             Some(customer) => vec![customer.clone()],
-            None => folders(store, "")?.into_iter().filter(|name| name.as_str() != STATUS).collect(),
+            None => folders(store, "")?.into_iter().filter(|name| ![STATUS, LOGS].contains(&name.as_str())).collect(),
         };
         let mut all = Vec::new();
         for customer in customers {

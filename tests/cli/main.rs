@@ -23,6 +23,7 @@ mod quiesce;
 mod recover;
 mod restore;
 mod room;
+mod runs;
 mod sealed;
 mod signed;
 mod sources;

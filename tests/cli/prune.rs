@@ -244,5 +244,5 @@ fn death_at_any_write_of_a_clean_up_on_a_stick_leaves_only_whole_backups_and_the
         nth += 3;
     }
     assert!(deaths >= 5, "{deaths}");
-    assert_eq!(names(&site.path("state")), [".box-id.lock", "box-id", "box-key", "journal.db"]);
+    assert_eq!(names(&site.path("state")), [".box-id.lock", "box-id", "box-key", "journal.db", "runs"]);
 }

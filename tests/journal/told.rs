@@ -125,5 +125,5 @@ fn what_was_asked_in_vain_is_no_run() {
     assert!(runs(&site).is_empty());
     quiet_about_it(site.run(&["backup"]).exits(0));
     assert!(set_aside(&site).is_empty());
-    assert_eq!(names(&site.path("state")), [".box-id.lock", "box-id", "box-key", "journal.db"]);
+    assert_eq!(names(&site.path("state")), [".box-id.lock", "box-id", "box-key", "journal.db", "runs"]);
 }

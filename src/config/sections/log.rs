@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use ::log::LevelFilter;
 
+use super::store::SecretAt;
+use super::store::secret::secret;
 use crate::config::show::{Out, path_text, quoted};
-use crate::config::take::{Section, one_of, parse_path, parsed};
+use crate::config::take::{Section, Taken, name, one_of, parse_path, parsed, path, whole};
+use crate::config::tree::Node;
+use crate::model::FileName;
 
 /// The words for the levels.
 const LEVELS: [(&str, LevelFilter); 6] = [
@@ -26,6 +30,18 @@ pub struct LogConfig {
     pub target: LogTarget,
     /// `textfile`: a file for Prometheus' node_exporter, written after each run; `"none"`.
     pub textfile: Option<PathBuf>,
+    /// `runs`: of so many runs, from 1 to 1000, what they had to say is kept, in `state`/runs; `100`.
+    pub runs: u32,
+    /// `upload`: the store that gets what each run had to say; `"none"`.
+    pub upload: Option<FileName>,
+    /// `post_file`: a file with the URL that what each run had to say is posted to, for its owner alone, or
+    /// `credential:NAME`; none.
+    pub post_file: Option<SecretAt>,
+    /// `ping_file`: a file with the URL that is asked for when a backup begins (with `/start`), is made, and fails (with
+    /// `/fail`), as healthchecks.io has it; for its owner alone, or `credential:NAME`; none.
+    pub ping_file: Option<SecretAt>,
+    /// `ca_file`: the certificates (PEM) that are trusted there instead of the public ones; none.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Where the log goes.
@@ -39,7 +55,16 @@ pub enum LogTarget {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: LevelFilter::Info, target: LogTarget::Stderr, textfile: None }
+        Self {
+            level: LevelFilter::Info,
+            target: LogTarget::Stderr,
+            textfile: None,
+            runs: 100,
+            upload: None,
+            post_file: None,
+            ping_file: None,
+            ca_file: None,
+        }
     }
 }
 
@@ -50,6 +75,11 @@ impl LogConfig {
             level: section.get("level", one_of(&LEVELS), default.level),
             target: section.get("target", parsed("\"stderr\" or a path", "stderr", parse_target), default.target),
             textfile: section.get("textfile", parsed("\"none\" or a path", "none", parse_textfile), default.textfile),
+            runs: section.get("runs", whole(1, 1000), default.runs),
+            upload: section.get("upload", upload, default.upload),
+            post_file: section.optional("post_file", secret),
+            ping_file: section.optional("ping_file", secret),
+            ca_file: section.optional("ca_file", path),
         }
     }
 
@@ -63,6 +93,16 @@ impl LogConfig {
         match &self.textfile {
             None => out.key("textfile", quoted("none")),
             Some(path) => out.key("textfile", path_text(path)),
+        }
+        out.key("runs", self.runs);
+        out.key("upload", quoted(self.upload.as_ref().map_or("none", FileName::as_str)));
+        for (key, secret) in [("post_file", &self.post_file), ("ping_file", &self.ping_file)] {
+            if let Some(secret) = secret {
+                out.key(key, secret.text());
+            }
+        }
+        if let Some(path) = &self.ca_file {
+            out.key("ca_file", path_text(path));
         }
     }
 }
@@ -78,5 +118,13 @@ fn parse_textfile(text: &str) -> Result<Option<PathBuf>, String> {
     match text {
         "none" => Ok(None),
         path => parse_path(path).map(Some),
+    }
+}
+
+/// The name of a store, or none.
+fn upload(node: &Node) -> Taken<Option<FileName>> {
+    match parsed("\"none\" or the name of a store", "none", |text| Ok(text == "none"))(node)? {
+        true => Ok(None),
+        false => name(node).map(Some),
     }
 }

@@ -35,7 +35,7 @@ pub fn check(
         Depth::Drill(dir) => Some(dir),
         Depth::Facts | Depth::Read => None,
     };
-    recorded(Some(site), kind(scratch.is_some()), run, |record| {
+    recorded(Some(site), kind(scratch.is_some()), run, |record, run| {
         let mut opened = at.open(site)?;
         let held = opened.held(run)?;
         let wanted = |other: &BackupId| id.is_none_or(|id| id == other);

@@ -51,7 +51,7 @@ pub fn copy(site: &Site, id: Option<&BackupId>, to: &[FileName], run: &Run) -> R
         return Err(Error::new(Kind::Refused, format!("the mode is \"X\", and `{}` is off-site", off.name))
             .help("set mode = \"D\" in the configuration to let copies leave the house"));
     }
-    recorded(Some(site), RunKind::Copy, run, |record| {
+    recorded(Some(site), RunKind::Copy, run, |record, run| {
         record.begin();
         let stored = match id {
             Some(id) => site.primary.find(id)?,
@@ -161,7 +161,7 @@ pub(super) fn owed(site: &Site, at: &StoreAt, id: &BackupId, run: &Run) -> Resul
         queue::settle(site, &at.name, id)?;
         return Ok(false);
     };
-    let sent = recorded(Some(site), RunKind::Copy, run, |record| {
+    let sent = recorded(Some(site), RunKind::Copy, run, |record, run| {
         let lock = at.lock(site, "copy")?;
         let opened = at.open(site)?;
         record.begin();

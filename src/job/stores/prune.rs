@@ -11,7 +11,7 @@ use crate::model::{BackupId, Run};
 
 /// Prunes this box's backups in a store; with `dry_run` it only says what it would do.
 pub fn prune(site: &Site, at: &StoreAt, dry_run: bool, run: &Run) -> Result<Report> {
-    recorded(Some(site), RunKind::Prune, run, |record| {
+    recorded(Some(site), RunKind::Prune, run, |record, run| {
         let _lock = at.lock(site, "prune")?;
         if dry_run {
             record.only_look();

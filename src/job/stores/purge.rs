@@ -10,6 +10,7 @@ use crate::host::durable;
 use crate::job::Site;
 use crate::journal::RunKind;
 use crate::model::{BackupId, FileName, Run};
+use crate::store::logs::LOGS;
 use crate::store::shelf::{STATUS, Shelf};
 use crate::trust::signing::BoxKey;
 
@@ -72,7 +73,7 @@ fn stores(site: &Site, names: &[FileName]) -> Result<Vec<StoreAt>> {
 
 /// Removes what was found. The record is written before the first removal, and again when all is done.
 pub fn purge(site: &Site, customer: &FileName, found: Vec<Found>, run: &Run) -> Result<Report> {
-    recorded(Some(site), RunKind::Purge, run, |record| {
+    recorded(Some(site), RunKind::Purge, run, |record, run| {
         record.begin();
         let by = format!("{} ({})", site.config.box_name, site.box_id);
         let mut report = Report { customer: customer.clone(), by, at: Timestamp::now(), removed: found, done: false };
@@ -97,7 +98,9 @@ pub fn purge(site: &Site, customer: &FileName, found: Vec<Found>, run: &Run) -> 
             let mut opened = at.open(site)?;
             if Shelf::all(opened.store.as_mut(), Some(customer))?.is_empty() {
                 opened.store.delete_dir(customer.as_str())?;
-                opened.store.delete_dir(&format!("{STATUS}/{customer}"))?;
+                for beside in [STATUS, LOGS] {
+                    opened.store.delete_dir(&format!("{beside}/{customer}"))?;
+                }
             }
         }
         report.done = true;

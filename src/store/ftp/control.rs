@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::line::{Line, Security};
 use crate::config::{FtpConfig, FtpTls};
 use crate::error::{Error, Kind, Result};
-use crate::store::trouble;
+use crate::host::net;
 
 /// Longer replies are nobody's, in bytes.
 const REPLY_MAX: usize = 64 << 10;
@@ -57,7 +57,7 @@ pub(super) struct Control {
 
 /// The line is no longer to be used.
 fn broken(error: &std::io::Error) -> Error {
-    Error::new(Kind::Io, format!("the connection broke off: {}", trouble::said(error)))
+    Error::new(Kind::Io, format!("the connection broke off: {}", net::said(error)))
 }
 
 impl Control {

@@ -16,7 +16,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::config::FtpConfig;
 use crate::error::{Context, Error, Kind, Result};
-use crate::store::trouble;
+use crate::host::net;
 
 /// One connection.
 pub(super) enum Line {
@@ -88,7 +88,7 @@ impl Line {
         let mut connection = connection.map_err(|cause| Error::new(Kind::Io, "cannot set TLS up").because(cause))?;
         while connection.is_handshaking() {
             connection.complete_io(&mut socket).map_err(|cause| {
-                let (text, help) = (trouble::said(&cause), trouble::of_tls(&cause.to_string()));
+                let (text, help) = (net::said(&cause), net::of_tls(&cause.to_string()));
                 let error = Error::new(Kind::Io, format!("no secure connection: {text}"));
                 help.into_iter().fold(error, Error::help)
             })?;

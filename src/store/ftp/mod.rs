@@ -12,7 +12,7 @@ use super::upload::{Files, Uploads};
 use super::{Entry, Store};
 use crate::config::{FtpConfig, FtpTls};
 use crate::error::{Context, Error, Kind, Result};
-use crate::host::secret;
+use crate::host::{net, secret};
 use control::Control;
 use line::{Line, Security};
 
@@ -156,7 +156,7 @@ impl Ftp {
 fn broke_off(control: &mut Control, cause: &io::Error) -> Error {
     match control.reply() {
         Ok(reply) if reply.code >= 400 => reply.refusal(),
-        _ => Error::new(Kind::Io, format!("the connection broke off: {}", super::trouble::said(cause))),
+        _ => Error::new(Kind::Io, format!("the connection broke off: {}", net::said(cause))),
     }
 }
 
@@ -306,7 +306,7 @@ struct Reader {
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some((_, line)) = &mut self.under_way else { return Ok(0) };
-        let read = line.read(buffer).map_err(|error| io::Error::other(super::trouble::said(&error)))?;
+        let read = line.read(buffer).map_err(|error| io::Error::other(net::said(&error)))?;
         self.left = self.left.saturating_sub(read as u64);
         if read == 0 && !buffer.is_empty() {
             if self.left > 0 {

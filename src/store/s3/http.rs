@@ -1,6 +1,5 @@
 //! Requests: signed, sent, and answers that are errors told in our own words.
 
-use std::fs;
 use std::io::Read;
 use std::sync::Arc;
 use std::thread;
@@ -9,15 +8,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use ureq::http::Response;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, SendBody};
 
 use super::sign::{EMPTY, Request, Signer, encode, hex};
 use super::xml;
 use crate::config::S3Config;
 use crate::error::{Context, Error, Kind, Result};
-use crate::host::secret;
-use crate::store::trouble;
+use crate::host::{secret, web};
 
 /// Putting the parts of a large upload together takes a service longer than anything else: so many times the longest silence.
 const ANSWER: u32 = 5;
@@ -66,7 +63,14 @@ impl Http {
         };
         let signer = Signer { access_key: config.access_key.clone(), secret_key, region: config.region.clone() };
         let place = format!("{} of {}", config.bucket, config.endpoint);
-        Ok(Self { agent: agent(config)?, signer: Arc::new(signer), scheme, host, root, place })
+        Ok(Self {
+            agent: web::agent(config.ca_file.as_deref(), config.timeout, config.timeout * ANSWER)?,
+            signer: Arc::new(signer),
+            scheme,
+            host,
+            root,
+            place,
+        })
     }
 
     /// Sends a request for `key`, or for the bucket when it is empty, again and again while the service has no time for it.
@@ -154,7 +158,7 @@ impl Http {
                 }
             }
         };
-        answer.map_err(failed)
+        answer.map_err(web::failed)
     }
 
     fn refused(&self, status: u16, answer: Answer, key: &str) -> Error {
@@ -201,25 +205,6 @@ fn skew(date: &str, now: Timestamp) -> Option<SignedDuration> {
     Some(now.duration_since(theirs))
 }
 
-/// What went wrong before there was an answer.
-fn failed(error: ureq::Error) -> Error {
-    let text = match error {
-        // A reader of ours that was stopped, or a source that is gone, travels through the library.
-        ureq::Error::Io(io) => match io.downcast::<Error>() {
-            Ok(own) => return own,
-            Err(io) => io.to_string(),
-        },
-        ureq::Error::Timeout(_) => "nothing was heard from it for too long".to_owned(),
-        error => error.to_string(),
-    };
-    let help = trouble::of_tls(&text);
-    let error = Error::new(Kind::Io, text);
-    match help {
-        Some(help) => error.help(help),
-        None => error,
-    }
-}
-
 impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<String> {
         self.0.headers().get(name)?.to_str().ok().map(str::to_owned)
@@ -244,36 +229,4 @@ impl Answer {
             false => Err(Error::new(Kind::Damaged, format!("the answer of the service is longer than {limit} bytes"))),
         }
     }
-}
-
-fn agent(config: &S3Config) -> Result<Agent> {
-    let mut tls = TlsConfig::builder();
-    if let Some(path) = &config.ca_file {
-        let pem = fs::read(path).context(|| format!("cannot read ca_file {path:?}"))?;
-        let items: std::result::Result<Vec<PemItem>, _> = parse_pem(&pem).collect();
-        let items =
-            items.map_err(|cause| Error::new(Kind::Config, format!("{path:?} is no PEM file")).because(cause))?;
-        let certs: Vec<Certificate<'static>> = items
-            .into_iter()
-            .filter_map(|item| match item {
-                PemItem::Certificate(certificate) => Some(certificate),
-                _ => None,
-            })
-            .collect();
-        if certs.is_empty() {
-            return Err(Error::new(Kind::Config, format!("{path:?} holds no certificate")));
-        }
-        tls = tls.root_certs(RootCerts::new_with_certs(&certs));
-    }
-    let agent = Agent::config_builder()
-        .tls_config(tls.build())
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .timeout_connect(Some(config.timeout))
-        .timeout_resolve(Some(config.timeout))
-        .timeout_recv_response(Some(config.timeout * ANSWER))
-        .timeout_per_read(Some(config.timeout))
-        .timeout_per_write(Some(config.timeout))
-        .build();
-    Ok(agent.into())
 }

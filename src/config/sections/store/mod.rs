@@ -3,7 +3,7 @@
 mod directory;
 mod ftp;
 mod s3;
-mod secret;
+pub(super) mod secret;
 mod sftp;
 
 use std::path::Path;

@@ -18,7 +18,7 @@ pub enum SecretAt {
 }
 
 /// A path, or `credential:NAME`.
-pub(super) fn secret(node: &Node) -> Taken<SecretAt> {
+pub(in crate::config) fn secret(node: &Node) -> Taken<SecretAt> {
     parsed("a file with a secret", "/etc/tillstick/cloud.secret", |text| match text.strip_prefix(CREDENTIAL) {
         None => parse_path(text).map(SecretAt::File),
         Some(name) if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) => {
@@ -29,7 +29,7 @@ pub(super) fn secret(node: &Node) -> Taken<SecretAt> {
 }
 
 impl SecretAt {
-    pub(super) fn text(&self) -> String {
+    pub(in crate::config) fn text(&self) -> String {
         match self {
             Self::File(path) => quoted(&path.to_string_lossy()),
             Self::Credential(name) => quoted(&format!("{CREDENTIAL}{name}")),

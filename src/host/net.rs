@@ -1,7 +1,7 @@
 //! What goes wrong on every line, in words that help.
 
 /// What helps when a certificate is not taken, for this reason in the TLS library's words.
-pub(super) fn of_tls(text: &str) -> Option<&'static str> {
+pub fn of_tls(text: &str) -> Option<&'static str> {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     match () {
         () if has(&["NotValidYet", "not valid yet", "Expired", "expired"]) => {
@@ -19,7 +19,7 @@ pub(super) fn of_tls(text: &str) -> Option<&'static str> {
 
 /// What happened on a line; silence has another name in each system.
 #[cfg(feature = "ftp")]
-pub(super) fn said(error: &std::io::Error) -> String {
+pub fn said(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "nothing was heard from it for too long".to_owned(),
