@@ -71,6 +71,12 @@ impl Medium {
         assert!(!late.timed_out(), "the stick was written to {} times only, not {number}", state.writes);
     }
 
+    /// Whether so many writes arrive soon.
+    pub fn sees_writes(&self, number: u64) -> bool {
+        let state = self.state.lock().unwrap();
+        !self.wrote.wait_timeout_while(state, SOON, |state| state.writes < number).unwrap().1.timed_out()
+    }
+
     /// Keeps what is done from now on.
     pub fn keeps_a_log(&self) {
         self.state.lock().unwrap().log = Some(Vec::new());
