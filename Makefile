@@ -34,7 +34,7 @@ fuzz: setup ## libFuzzer on each target (FUZZ="probe load" chooses), for FUZZ_SE
 
 lint: ## formatting and clippy; warnings are errors
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --test box --test servers -- -D warnings
 	shellcheck -x -P SCRIPTDIR tests/*.sh tests/*/*.sh examples/*.sh fuzz/*.sh packaging/*.sh packaging/*/*.sh buildroot/board/*/*.sh .ci/run
 
 test-all: test lint demo test-proofs test-servers test-stores test-box ## all of it

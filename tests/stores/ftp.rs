@@ -67,7 +67,8 @@ impl Subject for Folder {
     }
 
     fn sent_again(&self) -> Option<u64> {
-        Some(AGAIN)
+        // SFTP has more under way, see there.
+        Some(if self.kind.contains("sftp") { 2 * AGAIN } else { AGAIN })
     }
 
     fn files(&self) -> Option<Vec<String>> {
