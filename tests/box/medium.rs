@@ -11,6 +11,9 @@ use std::time::Duration;
 use crate::PATIENCE;
 use crate::disk::{SECTOR, Step};
 
+/// What comes at all mostly comes within this time.
+const SOON: Duration = Duration::from_secs(3);
+
 /// How the medium behaves; as it comes it is a good one.
 #[derive(Clone, Copy, Default)]
 pub struct Behaviour {

@@ -1,8 +1,8 @@
-//! MariaDB after a restore: whose rights views and programs have, and how long what was replaced stays.
+//! Around and after a restore: what stands still meanwhile, whose rights views and programs have, how long what was replaced stays.
 
 use std::fs;
 
-use crate::kit::{MARIADB, Shop};
+use crate::kit::{MARIADB, POSTGRESQL, Shop};
 
 #[test]
 fn definers_that_are_not_on_the_server_are_told_or_replaced() {
@@ -88,4 +88,33 @@ fn what_a_restore_set_aside_goes_when_its_time_is_over_and_never_without_a_backu
     shop.run(&["prune"]).exits(0).prints(&["drop  "]);
     shop.run(&["prune"]).exits(0);
     assert_eq!(fs::read_to_string(&notes).unwrap().trim(), "[]");
+}
+
+#[test]
+fn services_stand_still_while_a_database_is_put_in_place_and_run_again() {
+    MARIADB.sql("CREATE DATABASE still; CREATE TABLE still.t(a int)");
+    POSTGRESQL.sql("postgres", "CREATE DATABASE still");
+    POSTGRESQL.sql("still", "CREATE TABLE t(a int)");
+    for source in [MARIADB.source("still"), POSTGRESQL.source("still")] {
+        let shop = Shop::new(&source);
+        let log = shop.dir.path().join("log");
+        let path = shop.dir.path().join("tillstick.toml");
+        let says = |word: &str| format!("[\"/bin/sh\", \"-c\", \"echo {word} >> {}\"]", log.display());
+        let table = format!("\n[quiesce]\nbefore = [{}]\nafter = [{}]\n", says("stop"), says("start"));
+        let text = shop.config();
+        fs::write(&path, format!("{text}{table}")).unwrap();
+        let id = shop.backup();
+        let said = || fs::read_to_string(&log).unwrap();
+        assert_eq!(said(), "stop\nstart\n", "the backup");
+        // Beside the old one nothing has to stand still.
+        shop.run(&["restore", &id, "--into", "still_beside"]).exits(0);
+        assert_eq!(said(), "stop\nstart\n");
+        shop.run(&["restore", &id, "--in-place", "--yes"]).exits(0);
+        assert_eq!(said(), "stop\nstart\n".repeat(2));
+        // What cannot be stopped forbids it, and what was stopped runs again.
+        let broken = table.replacen("before = [", "before = [[\"/bin/false\"], ", 1);
+        fs::write(&path, format!("{text}{broken}")).unwrap();
+        shop.run(&["restore", &id, "--in-place", "--yes"]).exits(1).says(&["/bin/false"]);
+        assert_eq!(said(), format!("{}start\n", "stop\nstart\n".repeat(2)));
+    }
 }

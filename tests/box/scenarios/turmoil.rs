@@ -52,17 +52,16 @@ impl<'a> Turmoil<'a> {
         assert!(bad.is_empty(), "{bad:#?}");
     }
 
-    /// Waits until so many writes have arrived; `false` when the backup took fewer: how many the kernel joins is its own business.
-    fn comes_to(&mut self, writes: u64) -> bool {
+    /// Waits until so many writes have arrived, or the backup is over after fewer: how many the kernel joins is its own business.
+    fn comes_to(&mut self, writes: u64) {
         let end = Instant::now() + PATIENCE;
         while !self.stick.medium.sees_writes(writes) {
             let status = status(self.machine);
             if status["agent"]["sticks"][0]["state"] == "safe" {
-                return false;
+                return;
             }
             assert!(Instant::now() < end, "the stick was not written to {writes} times: {status}");
         }
-        true
     }
 
     /// The stick is pulled before one of its writes reaches the flash.
@@ -70,14 +69,21 @@ impl<'a> Turmoil<'a> {
         let at = self.stick.medium.writes() + self.lot.below(self.writes);
         self.stick.medium.behaves(Behaviour { pulled_at: Some(at), ..Behaviour::default() });
         self.machine.attach(&self.stick);
-        let early = self.comes_to(at + 1);
+        self.comes_to(at + 1);
         self.machine.pull(&self.stick);
         self.stick.medium.behaves(Behaviour::default());
-        until(self.machine, |status| {
+        let status = until(self.machine, |status| {
             let gone = status["agent"]["sticks"].as_array().is_some_and(Vec::is_empty);
-            gone && (!early || status["agent"]["signal"] == "failed")
+            gone && (status["agent"]["signal"] == "failed" || status["agent"]["signal"] == "idle")
         });
-        self.holds(&format!("pulled before its write {at}"));
+        match status["agent"]["signal"] == "failed" {
+            true => self.holds(&format!("pulled before its write {at}")),
+            // It was called safe: of the backup nothing was missing then.
+            false => {
+                let bad = self.judge.complaints_when_safe(&self.stick.disk());
+                assert!(bad.is_empty(), "called safe, and pulled before its write {at}: {bad:#?}");
+            }
+        }
     }
 
     /// Each agent is killed when one of its writes has reached the stick, and the next one finds the stick in its port.
