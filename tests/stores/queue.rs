@@ -58,6 +58,38 @@ fn the_agent_sends_to_each_store_and_a_dead_one_waits_through_restarts_until_it_
 }
 
 #[test]
+fn of_what_waited_long_only_what_stays_there_is_sent() {
+    let away = crate::kit::scratch();
+    let path = away.path().join("nas");
+    let site = Box::new();
+    let rules = "keep_last = 2\nwithin = \"0s\"\ndaily = 0\nweekly = 0\nmonthly = 0\n";
+    configure(
+        &site,
+        &format!("{BY_HAND}[stores.late]\ntype = \"directory\"\npath = {path:?}\n[stores.late.retention]\n{rules}"),
+    );
+    for _ in 0..4 {
+        site.run(&["backup"]).exits(3);
+    }
+    let ids = site.ids();
+    assert_eq!(store(&site, "late")["waiting"], 4);
+    site.run(&["store", "init", "late", "--same-disk"]).exits(0);
+    let agent = Agent::start(&site);
+    assert!(comes(|| store(&site, "late")["waiting"] == 0), "{}", agent.log(&site));
+    agent.signal(Signal::SIGTERM);
+    assert_eq!(agent.ends(), Some(0));
+    let log = fs::read_to_string(site.path("agent.log")).unwrap();
+    for (id, sent) in ids.iter().zip([false, false, true, true]) {
+        assert_eq!(log.contains(&format!("{id} is there and was read back")), sent, "{id}: {log}");
+        assert_eq!(
+            log.contains(&format!("{id} is not sent, as it would be removed there at once")),
+            !sent,
+            "{id}: {log}"
+        );
+    }
+    site.run(&["check", "--store", "late", "--read"]).exits(0);
+}
+
+#[test]
 fn a_lost_queue_owes_the_newest_backup() {
     let folder = Folder::new();
     let site = Box::new();

@@ -8,6 +8,7 @@ use crate::host::lock::Lock;
 use crate::job::Site;
 use crate::journal::RunKind;
 use crate::model::{BackupId, Run};
+use crate::primary::Stored;
 
 /// Prunes this box's backups in a store; with `dry_run` it only says what it would do.
 pub fn prune(site: &Site, at: &StoreAt, dry_run: bool, run: &Run) -> Result<Report> {
@@ -21,6 +22,28 @@ pub fn prune(site: &Site, at: &StoreAt, dry_run: bool, run: &Run) -> Result<Repo
         let opened = at.open(site)?;
         prune_store(site, at, opened, dry_run, record, run)
     })
+}
+
+/// Why the store's clean-up would remove the backup as soon as it is there, if it would: then it need not be sent. What is
+/// there already is taken from what is noted beside each backup.
+pub(super) fn would_go(site: &Site, at: &StoreAt, id: &BackupId, waiting: &[BackupId]) -> Result<Option<String>> {
+    if at.config.append_only {
+        return Ok(None);
+    }
+    let of_the_store = |stored: &Stored| {
+        waiting.contains(stored.id()) || stored.copies().iter().any(|copy| copy.store == at.name.as_str())
+    };
+    let stored = site.primary.list()?.into_iter().filter(of_the_store);
+    let found: Vec<Found> = stored
+        .map(|stored| {
+            let manifest = stored.manifest().ok();
+            let whole = manifest.as_ref().is_some_and(|manifest| stored.is_whole(manifest));
+            Found { id: stored.id().clone(), manifest, whole, copied: false }
+        })
+        .collect();
+    let report = judge(site, at.name.to_string(), true, &at.config.retention, &found)?;
+    let going = report.backups.into_iter().find(|backup| backup.id == *id && !backup.keep);
+    Ok(going.filter(|_| report.suspended.is_none()).map(|backup| backup.reasons.concat()))
 }
 
 /// Prunes after a copy was made; gives what went, with the reason.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::super::record::one_line;
 use super::queue::{self, Owed};
-use super::{StoreAt, copy};
+use super::{StoreAt, copy, prune};
 use crate::error::{Kind, Result};
 use crate::job::Site;
 use crate::model::{BackupId, Cancel, Quiet, Run};
@@ -84,6 +84,14 @@ impl Workers {
     }
 
     fn send(&self, site: &Site, at: &StoreAt, owed: &Owed, told: &dyn Fn(Did)) {
+        if let Some(why) = would_go(site, at, &owed.id) {
+            log::info!("{}: {} is not sent, as it would be removed there at once: {why}", at.name, owed.id);
+            match queue::settle(site, &at.name, &owed.id) {
+                Ok(()) => return,
+                // Then it is sent: there is nothing better to do with it.
+                Err(error) => log::warn!("{}: {}", at.name, one_line(&error.report())),
+            }
+        }
         self.busy.fetch_add(1, Ordering::SeqCst);
         let run = Run { monitor: &Quiet, cancel: &self.cancel };
         let sent = copy::owed(site, at, &owed.id, &run);
@@ -105,6 +113,15 @@ impl Workers {
         };
         *turn
     }
+}
+
+/// Why the backup need not be sent; what cannot be judged is sent.
+fn would_go(site: &Site, at: &StoreAt, id: &BackupId) -> Option<String> {
+    let waiting: Vec<BackupId> = queue::waiting(site, &at.name).into_iter().map(|owed| owed.id).collect();
+    prune::would_go(site, at, id, &waiting).unwrap_or_else(|error| {
+        log::warn!("{}: {}", at.name, one_line(&error.report()));
+        None
+    })
 }
 
 /// A queue that was lost, or a store that is new: the newest good backup is owed to it.
