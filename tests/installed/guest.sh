@@ -52,6 +52,16 @@ must "and takes the mount away" comes is_gone
 
 must "programs of others run under the unit" with 'ExecStartPre=/usr/bin/sqlite3 /srv/till/kasse.db "select sum(total) from receipt"' 'ExecStartPre=/bin/sh -c "echo hook > /run/hook && chown cashier /run/hook"' 'ExecStartPre=/bin/su cashier -s /bin/sh -c true'
 must "and what they did is there" test "$(cat /run/hook)" = hook
+# A unit that notes when it starts and stops.
+printf '[Service]\nExecStart=/bin/sh -c "echo start >> /run/quiet; exec sleep 100000"\nExecStopPost=/bin/sh -c "echo stop >> /run/quiet"\n' > /etc/systemd/system/quiet.service
+mkdir -p /etc/tillstick/conf.d
+printf '[quiesce]\nstop_units = ["quiet.service", "is-not-there.service"]\n' > /etc/tillstick/conf.d/quiet.toml
+systemctl daemon-reload
+systemctl start quiet
+must "the agent takes a unit to hold still into its configuration" with WatchdogSec=30
+must "a backup by the agent is made" tillstick backup
+must "the unit stood still for it, and runs again" test "$(tr '\n' ' ' < /run/quiet | sed 's/^start \(stop start \)\{1,\}$/good/')" = good
+rm -r /etc/tillstick/conf.d
 must "an agent that hangs is started again" with WatchdogSec=2
 kill -STOP "$(systemctl show -P MainPID tillstick)"
 must "by the watchdog" comes restarted 1
