@@ -30,6 +30,30 @@ make -s --no-print-directory -C "$out" tillstick-show-info | python3 -c 'import 
 step make -s -C "$out" tillstick-show-depends
 step make -s -C "$out" tillstick-graph-depends >/dev/null
 step make -s -C "$out" printvars VARS='TILLSTICK_VERSION TILLSTICK_SITE% TILLSTICK_DEPENDENCIES TILLSTICK_CARGO_%'
+# Each feature of the crate is an option that is on at first; each is built when it is on, and only then.
+options() { make -s --no-print-directory -C "$out" printvars VARS="TILLSTICK_CARGO_$1_OPTS" | sed 's/^[^=]*=//'; }
+features=$(cargo metadata --manifest-path "$top/Cargo.toml" --no-deps --format-version 1 |
+  python3 -c 'import json, sys; print(*sorted(set(json.load(sys.stdin)["packages"][0]["features"]) - {"default"}))')
+built_with() {
+  local opts
+  for verb in BUILD INSTALL; do
+    opts=$(options "$verb")
+    [ "$opts" = "--bin tillstick --no-default-features --features \"$1\"" ] || { echo "not with the features \"$1\", but: $opts" >&2; exit 1; }
+  done
+}
+switch() { sed -i "/BR2_PACKAGE_TILLSTICK_${1^^}[= ]/d" "$out/.config" && echo "BR2_PACKAGE_TILLSTICK_${1^^}=$2" >>"$out/.config"; }
+cp "$out/.config" "$work/config"
+built_with "$features"
+for feature in $features; do switch "$feature" n; done
+make -s -C "$out" olddefconfig
+built_with ''
+for feature in $features; do
+  switch "$feature" y && make -s -C "$out" olddefconfig
+  built_with "$feature"
+  switch "$feature" n
+done
+cp "$work/config" "$out/.config"
+make -s -C "$out" olddefconfig
 # Downloading and unpacking a cargo package waits for Buildroot's own Rust and tar, although a tarball with VENDOR/ needs no
 # Rust. Stand-ins, so that nothing is downloaded.
 mkdir -p "$out/host/bin"
