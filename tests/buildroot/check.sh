@@ -31,15 +31,12 @@ step make -s -C "$out" tillstick-show-depends
 step make -s -C "$out" tillstick-graph-depends >/dev/null
 step make -s -C "$out" printvars VARS='TILLSTICK_VERSION TILLSTICK_SITE% TILLSTICK_DEPENDENCIES TILLSTICK_CARGO_%'
 # Each feature of the crate is an option that is on at first; each is built when it is on, and only then.
-options() { make -s --no-print-directory -C "$out" printvars VARS="TILLSTICK_CARGO_$1_OPTS" | sed 's/^[^=]*=//'; }
 features=$(cargo metadata --manifest-path "$top/Cargo.toml" --no-deps --format-version 1 |
   python3 -c 'import json, sys; print(*sorted(set(json.load(sys.stdin)["packages"][0]["features"]) - {"default"}))')
 built_with() {
-  local opts
-  for verb in BUILD INSTALL; do
-    opts=$(options "$verb")
-    [ "$opts" = "--bin tillstick --no-default-features --features \"$1\"" ] || { echo "not with the features \"$1\", but: $opts" >&2; exit 1; }
-  done
+  local opts expected="--bin tillstick --no-default-features --features \"$1\""
+  opts=$(make -s --no-print-directory -C "$out" printvars VARS='TILLSTICK_CARGO_BUILD_OPTS TILLSTICK_CARGO_INSTALL_OPTS')
+  [ "$opts" = "TILLSTICK_CARGO_BUILD_OPTS=$expected"$'\n'"TILLSTICK_CARGO_INSTALL_OPTS=$expected" ] || { echo "not with the features \"$1\", but: $opts" >&2; exit 1; }
 }
 switch() { sed -i "/BR2_PACKAGE_TILLSTICK_${1^^}[= ]/d" "$out/.config" && echo "BR2_PACKAGE_TILLSTICK_${1^^}=$2" >>"$out/.config"; }
 cp "$out/.config" "$work/config"
