@@ -34,6 +34,7 @@ mod recover_served;
 mod runlog;
 mod sealed;
 mod site;
+mod state;
 mod stick;
 mod swaps;
 

@@ -11,7 +11,7 @@ use super::artifact::{Checked, verify};
 use super::record::recorded;
 use super::recover_from::{Found, From, Medium};
 use super::sealed::opened;
-use super::{Site, drill, pieces, recover_served, served, site};
+use super::{Site, drill, pieces, recover_served, served, site, state};
 use crate::config::{self, Config, SourceKind};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
@@ -174,6 +174,9 @@ pub fn plan(
     let recovered = refuse_existing(&databases, &config_path, run)?;
     let fingerprint = fingerprint(&found.bytes);
     let becomes = into.is_none().then_some(known);
+    if let Some(config) = &becomes {
+        state::refuse_newer(&config.state)?;
+    }
     let signed_by = found.signature.as_ref().and(found.manifest.signed_by);
     Ok(Plan {
         medium: looked.medium,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::served;
+use super::{served, state};
 use crate::config::{Config, FilesConfig, SourceKind, StoreKind, Unreadable};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::lock::Lock;
@@ -37,8 +37,9 @@ pub struct Site {
 }
 
 impl Site {
-    /// Opens the primary and learns, or at the first start makes, the box's id.
+    /// Opens the primary and learns, or at the first start makes, the box's id. State of a newer program is refused.
     pub fn open(config: Config) -> Result<Self> {
+        state::bring_forward(&config.state)?;
         let primary = Primary::open(&config.primary.dir)?;
         let box_id = box_id(&config.state)?;
         Ok(Self { config, primary, box_id })

@@ -28,8 +28,23 @@ const OWNER_MAX: u64 = 4096;
 /// More backups of one box than this are not read: with one an hour it takes more than a year.
 const BACKUPS_MAX: usize = 10_000;
 
+/// The form in which a box's folder is laid out; one of a later form is left alone.
+const FORMAT: u32 = 1;
+
+fn first_format() -> u32 {
+    1
+}
+
+#[derive(Debug, Deserialize)]
+struct Form {
+    #[serde(default = "first_format")]
+    format: u32,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Owner {
+    #[serde(default = "first_format")]
+    format: u32,
     customer: FileName,
     #[serde(rename = "box")]
     box_name: FileName,
@@ -120,16 +135,28 @@ impl Shelf {
             Err(error) if error.kind() == Kind::Missing => return Ok(None),
             bytes => bytes?,
         };
-        let owner = serde_json::from_slice(&bytes);
-        owner.map(Some).map_err(|cause| {
-            Error::new(Kind::Damaged, format!("{path:?} does not say whose this folder is")).because(cause)
-        })
+        let damaged =
+            |cause| Error::new(Kind::Damaged, format!("{path:?} does not say whose this folder is")).because(cause);
+        // The rest may mean something else there.
+        let form: Form = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if form.format > FORMAT {
+            return Err(Error::new(
+                Kind::Refused,
+                format!("{path:?} says that the folder has form {}, and this program knows form {FORMAT}", form.format),
+            )
+            .help("a newer tillstick has written there: use one at least as new"));
+        }
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
     }
 
     /// Makes the folder that of the box with this id.
     pub fn own(&self, store: &mut dyn Store, box_id: &str, run: &Run) -> Result<()> {
-        let owner =
-            Owner { customer: self.customer.clone(), box_name: self.box_name.clone(), box_id: box_id.to_owned() };
+        let owner = Owner {
+            format: FORMAT,
+            customer: self.customer.clone(),
+            box_name: self.box_name.clone(),
+            box_id: box_id.to_owned(),
+        };
         let mut bytes = serde_json::to_vec_pretty(&owner).expect("plain data");
         bytes.push(b'\n');
         store.put(&format!("{}/{OWNER}", self.dir()), &Content::bytes(bytes), run).map(|_| ())

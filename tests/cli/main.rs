@@ -18,6 +18,7 @@ mod format;
 mod init;
 mod interrupted;
 mod json;
+mod newer;
 mod prune;
 mod quiesce;
 mod recover;
