@@ -26,6 +26,7 @@ mod medium;
 mod nbd;
 mod qemu;
 mod qmp;
+mod rebooted;
 mod runner;
 mod scenarios;
 mod signals;

@@ -85,6 +85,11 @@ impl Medium {
         self.state.lock().unwrap().log = Some(Vec::new());
     }
 
+    /// How much was done since [`Medium::keeps_a_log`].
+    pub fn steps(&self) -> usize {
+        self.state.lock().unwrap().log.as_ref().map_or(0, Vec::len)
+    }
+
     /// What was done since [`Medium::keeps_a_log`].
     pub fn take_log(&self) -> Vec<Step> {
         self.state.lock().unwrap().log.take().expect("a log was asked for")

@@ -10,6 +10,7 @@ mod identify;
 mod kernel_writes;
 mod kit;
 mod plugging;
+mod power_cuts;
 mod rules;
 mod slow;
 mod storms;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<&'static Scenario> {
     let parts = [
         plugging::FIRST,
         kernel_writes::ALL,
+        power_cuts::ALL,
         storms::ALL,
         turmoil::ALL,
         agent::ALL,
