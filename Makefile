@@ -8,8 +8,10 @@ CARGO ?= cargo
 BUILD := $(or $(CARGO_TARGET_DIR),target)
 # The machine that `cross`, `deb` and `tarball` build for, as Rust names it.
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
+# How `build`, `cross`, `deb`, `tarball` and `image` build; what ships is `release`, which takes many times longer than `quick`.
+PROFILE ?= release
 
-.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-stores test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-box
+.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-stores test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-box bench-sizes
 .PHONY: build man completions card cross deb tarball dist image clean
 
 help: ## this list
@@ -35,7 +37,7 @@ fuzz: setup ## libFuzzer on each target (FUZZ="probe load" chooses), for FUZZ_SE
 lint: ## formatting and clippy; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --test box --test servers -- -D warnings
-	shellcheck -x -P SCRIPTDIR tests/*.sh tests/*/*.sh examples/*.sh fuzz/*.sh packaging/*.sh packaging/*/*.sh buildroot/board/*/*.sh .ci/run
+	shellcheck -x -P SCRIPTDIR tests/*.sh tests/*/*.sh examples/*.sh fuzz/*.sh packaging/*.sh packaging/*/*.sh benches/*.sh buildroot/board/*/*.sh .ci/run
 
 test-all: test lint demo test-proofs test-servers test-stores test-box ## all of it
 
@@ -82,17 +84,20 @@ bench-latency: ## what a backup to a slow target costs the till, side by side; t
 	$(CARGO) build --release --locked --bin tillstick --example till
 	@python3 benches/latency.py --lines 300000
 
+bench-sizes: setup ## size of the program for TARGET=armv7-unknown-linux-gnueabihf with each feature; takes about twenty minutes
+	@benches/sizes.sh $(if $(filter command line,$(origin TARGET)),$(TARGET),armv7-unknown-linux-gnueabihf)
+
 build: ## the release binary
-	$(CARGO) build --release --locked --bin tillstick
+	$(CARGO) build --profile $(PROFILE) --locked --bin tillstick
 
 man: build ## the manual page, into target/
-	$(BUILD)/release/tillstick man > $(BUILD)/tillstick.1
+	$(BUILD)/$(PROFILE)/tillstick man > $(BUILD)/tillstick.1
 
 completions: build ## bash, zsh and fish completions, into target/completions/
 	mkdir -p $(BUILD)/completions
-	$(BUILD)/release/tillstick completions bash > $(BUILD)/completions/tillstick.bash
-	$(BUILD)/release/tillstick completions zsh > $(BUILD)/completions/_tillstick
-	$(BUILD)/release/tillstick completions fish > $(BUILD)/completions/tillstick.fish
+	$(BUILD)/$(PROFILE)/tillstick completions bash > $(BUILD)/completions/tillstick.bash
+	$(BUILD)/$(PROFILE)/tillstick completions zsh > $(BUILD)/completions/_tillstick
+	$(BUILD)/$(PROFILE)/tillstick completions fish > $(BUILD)/completions/tillstick.fish
 
 card: ## the cards with the light's patterns, docs/card.*.svg and .pdf, from the same data that the box plays
 	@packaging/install.sh librsvg2-bin fonts-dejavu-core
@@ -102,27 +107,28 @@ card: ## the cards with the light's patterns, docs/card.*.svg and .pdf, from the
 	  SOURCE_DATE_EPOCH=0 rsvg-convert -f pdf -o docs/card.$$l.pdf docs/card.$$l.svg; done
 
 cross: setup ## the release binary for TARGET=armv7-unknown-linux-gnueabihf (or aarch64-..., x86_64-unknown-linux-gnu), in target/TARGET/release
-	@CARGO='$(CARGO)' packaging/cross/run.sh $(TARGET) build --release --locked --bin tillstick
+	@CARGO='$(CARGO)' packaging/cross/run.sh $(TARGET) build --profile $(PROFILE) --locked --bin tillstick
 
 deb: cross build ## the Debian package for TARGET, in target/packages
-	@packaging/deb.sh $(TARGET) $(BUILD)/$(TARGET)/release/tillstick $(BUILD)/release/tillstick $(BUILD)/packages
+	@packaging/deb.sh $(TARGET) $(BUILD)/$(TARGET)/$(PROFILE)/tillstick $(BUILD)/$(PROFILE)/tillstick $(BUILD)/packages
 
 tarball: cross build ## the program for TARGET with what belongs to it, for systems without packages, in target/packages
-	@packaging/tarball.sh $(TARGET) $(BUILD)/$(TARGET)/release/tillstick $(BUILD)/release/tillstick $(BUILD)/packages
+	@packaging/tarball.sh $(TARGET) $(BUILD)/$(TARGET)/$(PROFILE)/tillstick $(BUILD)/$(PROFILE)/tillstick $(BUILD)/packages
 
 dist: ## the source tarball with all crates, for Buildroot, in buildroot/dist
 	@packaging/dist.sh buildroot
 
-test-packages: setup ## packages for ARM and this machine: built, run under qemu-user, installed, upgraded and purged in a chroot
-	@CARGO='$(CARGO)' tests/packages/run.sh $(BUILD)
+test-packages: setup ## packages for ARM and this machine: built (quick, or PROFILE=release), run under qemu-user, installed, upgraded and purged in a chroot
+	@CARGO='$(CARGO)' tests/packages/run.sh $(BUILD) $(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),quick)
 
 image: ## a bootable firmware image of a demo box for an emulated ARM machine, in target/image (needs root)
-	@$(MAKE) --no-print-directory deb TARGET=armv7-unknown-linux-gnueabihf
-	$(CARGO) build --release --locked --example till
-	@mkdir -p $(BUILD)/image && $(BUILD)/release/examples/till make $(BUILD)/image/till.db 20000
+	@$(MAKE) --no-print-directory deb TARGET=armv7-unknown-linux-gnueabihf PROFILE=$(PROFILE)
+	$(CARGO) build --profile quick --locked --example till
+	@mkdir -p $(BUILD)/image && $(BUILD)/quick/examples/till make $(BUILD)/image/till.db 20000
 	@packaging/image/build.sh $(BUILD)/packages/tillstick_*_armhf.deb $(or $(IMAGE_CACHE),$(BUILD)/tmp/image-cache) $(BUILD)/image $(BUILD)/image/till.db
 
-test-image: image ## boots that image, plugs a stick in, and looks at the light, the stick and the root
+test-image: ## builds that image (quick, or PROFILE=release), boots it, plugs a stick in, and looks at the light, the stick and the root
+	@$(MAKE) --no-print-directory image PROFILE=$(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),quick)
 	@tests/image/run.py $(BUILD)/image
 
 test-buildroot: ## the Buildroot tree against the Buildroot 2026.02 that BUILDROOT names

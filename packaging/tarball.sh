@@ -12,7 +12,9 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 stage=$scratch/$name
 mkdir -p "$stage/docs"
-cp "$2" "$stage/tillstick"
+# shellcheck source=cross/names.sh
+. "$here/cross/names.sh" "$target"
+"${gnu}-strip" -o "$stage/tillstick" "$2" 2>/dev/null || cp "$2" "$stage/tillstick"
 "$here/pages.sh" "$target" "$(realpath "$3")" "$stage"
 cp "$top/README.md" "$top/CHANGELOG.md" "$top/LICENSE-MIT" "$top/LICENSE-APACHE" "$here"/systemd/* "$top"/udev-rules/* "$stage/"
 cp "$top/buildroot/package/tillstick/S60tillstick" "$stage/"
