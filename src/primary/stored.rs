@@ -44,7 +44,9 @@ impl Stored {
             signature => Some(signature?),
         };
         let file = ManifestFile::read(bytes, &sums, MANIFEST, signature);
-        let file = file.context(|| format!("the backup {} is damaged", self.id))?;
+        let is_newer = file.as_ref().is_err_and(|error| error.kind() == Kind::Refused);
+        let what = if is_newer { "is in a form that this tillstick does not know" } else { "is damaged" };
+        let file = file.context(|| format!("the backup {} {what}", self.id))?;
         if file.manifest.id != self.id {
             let of = &file.manifest.id;
             return Err(Error::new(Kind::Damaged, format!("{:?} holds the manifest of {of}", self.dir)));

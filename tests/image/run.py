@@ -82,6 +82,8 @@ class Machine:
             size = self.console.stat().st_size if self.console.exists() else 0
             if size != said:
                 said, heard = size, now
+            if trouble := self.says(r"tillstick\[\d+\]: \[ERROR.*"):
+                raise SystemExit(f"while waiting for {what}: {trouble}")
             if now - begun > seconds:
                 raise SystemExit(f"waited {seconds} s in vain for {what}; see {self.console}")
             if now - heard > SILENCE_SECONDS:
@@ -92,7 +94,9 @@ class Machine:
         return time.monotonic() - begun
 
     def says(self, pattern):
-        return re.search(pattern, self.console.read_text(errors="replace")) is not None
+        """What the console says that is so; none when it does not."""
+        found = re.search(pattern, self.console.read_text(errors="replace")) if self.console.exists() else None
+        return found and found.group()
 
     def light(self):
         """Every level that the light's pin was set to, in order."""
