@@ -29,10 +29,10 @@ pub use init::{Answers, Question, questions, write_config};
 pub use problem::{Problem, Problems};
 pub use sections::{
     Accept, Accounts, After, AgentConfig, Automount, Databases, Definers, Device, DirectoryConfig, Drill, DumpConfig,
-    FeedbackConfig, FilesConfig, FtpConfig, FtpTls, Key, LogConfig, LogTarget, Login, MariadbConfig, NoSnapshot,
-    OnFailure, PostgresqlConfig, Preset, PrimaryConfig, QuiesceConfig, QuietHours, S3Config, Schedule, ScheduleConfig,
-    SecretAt, ServerConfig, SftpConfig, SourceConfig, SourceKind, Spool, SqliteConfig, StickPath, SticksConfig,
-    StoreConfig, StoreKind, TseConfig, Unreadable, accounts_name,
+    FeedbackConfig, FilesConfig, FtpConfig, FtpTls, Key, Layout, LogConfig, LogTarget, Login, MariadbConfig,
+    NoSnapshot, OnFailure, PostgresqlConfig, Preset, PrimaryConfig, QuiesceConfig, QuietHours, S3Config, Schedule,
+    ScheduleConfig, SecretAt, ServerConfig, SftpConfig, SourceConfig, SourceKind, Spool, SqliteConfig, StickPath,
+    SticksConfig, StoreConfig, StoreKind, TseConfig, Unreadable, accounts_name,
 };
 pub use show::show;
 pub use units::{format_duration, format_size, format_time, parse_duration, parse_size, parse_time};

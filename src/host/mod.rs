@@ -18,6 +18,7 @@ pub mod net;
 pub mod notify;
 pub mod piped;
 pub mod process;
+pub mod scratch;
 pub mod secret;
 pub mod signals;
 pub mod space;

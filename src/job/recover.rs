@@ -21,6 +21,7 @@ use crate::pack::Unpacker;
 use crate::policy::provenance::Signature;
 use crate::source::files;
 use crate::source::sqlite::{self, LoadOptions};
+use crate::store::shelf::Unsealing;
 use crate::trust::sealing::Identities;
 use crate::trust::signing::Keys;
 
@@ -79,7 +80,9 @@ fn content(
 ) -> Result<Box<dyn Read + Send>> {
     let lies_as = found.manifest.artifacts.iter().find(|lies| lies.name.plain() == facts.name);
     let lies_as = lies_as.ok_or_else(|| Error::new(Kind::Missing, format!("there is no `{}`", facts.name)))?;
-    opened(medium.artifact(found, &lies_as.name)?, lies_as, identities)
+    let scratch = std::env::temp_dir();
+    let unsealing = Unsealing { identities, scratch: &scratch };
+    opened(medium.artifact(found, &lies_as.name, &unsealing)?, lies_as, identities)
 }
 
 impl Plan {
@@ -139,7 +142,7 @@ pub fn plan(
     let known = config::parse_str("the configuration in the manifest", text)?;
     let mut databases = Vec::new();
     let mut files = Vec::new();
-    if identities.is_empty() && manifest.artifacts.iter().any(|facts| facts.plain.is_some()) {
+    if identities.is_empty() && found.is_encrypted {
         return Err(Error::new(Kind::Refused, format!("the backup {} is encrypted", manifest.id))
             .help("name the file with your key: --identity FILE"));
     }

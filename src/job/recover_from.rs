@@ -11,7 +11,7 @@ use crate::journal::How;
 use crate::model::{ArtifactName, BackupId, FileName, Manifest, Run};
 use crate::stick::fs::StickFs;
 use crate::stick::generations::{self, held, open_artifact};
-use crate::store::shelf::Shelf;
+use crate::store::shelf::{Shelf, Unsealing};
 
 /// What a recovery may be made from.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub(super) struct Found {
     pub(super) sealed: bool,
     pub(super) signature: Option<Vec<u8>>,
     pub(super) complete: bool,
+    /// Whether nobody reads it without a key.
+    pub(super) is_encrypted: bool,
     at: At,
 }
 
@@ -79,6 +81,7 @@ impl From {
                     sealed: stored.sealed,
                     signature: stored.signature.clone(),
                     complete: stored.complete,
+                    is_encrypted: is_encrypted(&stored.manifest),
                     at: At::Stick(Box::new(stored)),
                 });
                 let unreadable = held.unreadable.into_iter().map(|(id, _)| id).collect();
@@ -105,6 +108,7 @@ fn look_at_store(at: &StoreAt, customer: Option<&FileName>, box_name: Option<&st
         let held = shelf.held(opened.store.as_mut(), run)?;
         unreadable.extend(held.unreadable.into_iter().map(|(id, _)| id));
         found.extend(held.backups.into_iter().map(|there| Found {
+            is_encrypted: there.has_sealed_packs() || is_encrypted(&there.manifest),
             manifest: there.manifest,
             bytes: there.bytes,
             sealed: there.sealed,
@@ -117,12 +121,23 @@ fn look_at_store(at: &StoreAt, customer: Option<&FileName>, box_name: Option<&st
     Ok(Looked { medium: Medium::Store(opened), found, unreadable })
 }
 
+fn is_encrypted(manifest: &Manifest) -> bool {
+    manifest.artifacts.iter().any(|facts| facts.plain.is_some())
+}
+
 impl Medium {
     /// The content of an artifact.
-    pub(super) fn artifact(&mut self, found: &Found, name: &ArtifactName) -> Result<Box<dyn Read + Send>> {
+    pub(super) fn artifact(
+        &mut self,
+        found: &Found,
+        name: &ArtifactName,
+        unsealing: &Unsealing<'_>,
+    ) -> Result<Box<dyn Read + Send>> {
         match (self, &found.at) {
             (Self::Stick(fs, _), At::Stick(stored)) => open_artifact(fs.as_mut(), stored, name),
-            (Self::Store(opened), At::Store(shelf)) => shelf.open(opened.store.as_mut(), &found.manifest.id, name),
+            (Self::Store(opened), At::Store(shelf)) => {
+                shelf.open(opened.store.as_mut(), &found.manifest.id, name, unsealing)
+            }
             _ => Err(Error::new(Kind::Missing, format!("{} is not on this medium", found.manifest.id))),
         }
     }

@@ -19,6 +19,7 @@ use crate::model::{ArtifactFacts, BackupId, FileName, ManifestFile, Run, Stage};
 use crate::pack::Unpacker;
 use crate::policy::provenance::Lies;
 use crate::source::sqlite::{self, LoadOptions, Loaded};
+use crate::store::shelf::Unsealing;
 
 /// The longest list of accounts that is shown, in bytes.
 const ACCOUNTS_MAX: u64 = 64 << 20;
@@ -142,13 +143,14 @@ fn find(
         }
         (Origin::Store { at, id, source }, Some(site)) => {
             let mut store = at.open(site)?;
+            let unsealing = Unsealing { identities: &trust.identities, scratch: site.primary.dir() };
             let found = store.find(id)?;
             vouch((&found.manifest, &found.bytes, found.signature.as_deref()), Lies::Elsewhere)?;
             let warnings = if found.sealed { Vec::new() } else { vec![ManifestFile::unsealed(id)] };
             let artifacts = found.manifest.artifacts;
             let is_all = artifacts.len() == 1;
             let facts = one_artifact(artifacts, source.as_ref(), id)?;
-            let content = opened(store.artifact(id, &facts.name)?, &facts, &trust.identities)?;
+            let content = opened(store.artifact(id, &facts.name, &unsealing)?, &facts, &trust.identities)?;
             let facts = facts.opened();
             let of = Some(Of { id: id.clone(), place: store.place.clone(), label: store.label(), is_all });
             Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), warnings, content, of })

@@ -1,14 +1,16 @@
 //! A backup as it goes to a medium that is encrypted: the same backup with its artifacts sealed, and a manifest of its own
 //! that says so. Everything between here and the medium then goes on as always, with sizes and sums of what is sealed.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
 use super::Site;
 use super::artifact::Checked;
 use crate::error::{Context, Result};
+use crate::host::durable;
 use crate::model::{ArtifactFacts, Manifest, PlainFacts, Run, Stage};
 use crate::primary::{Primary, Stored};
 use crate::trust::sealing::{Identities, seal};
@@ -58,17 +60,55 @@ impl Sealed {
         let key = BoxKey::read_or_make(&site.config.state).ok();
         let manifest = Manifest { artifacts, signed_by: key.as_ref().map(BoxKey::public), ..plain };
         let stored = draft.finish(&manifest, |bytes| key.map(|key| key.sign(bytes)))?;
-        std::fs::write(stored.dir().join(RECIPIENTS), text_of(recipients))
+        fs::write(stored.dir().join(RECIPIENTS), text_of(recipients))
             .context(|| "cannot note the recipients".into())?;
         Ok(stored)
+    }
+
+    /// The pack whose content has this name, sealed into a file that stays until it has arrived.
+    pub(super) fn seal_pack(
+        &self,
+        site: &Site,
+        content: &str,
+        recipients: &[String],
+        from: &mut dyn Read,
+    ) -> Result<PathBuf> {
+        let lock = self.0.lock("encrypt a pack")?;
+        self.0.sweep(&lock)?;
+        let to = format!("{:x}", Sha256::digest(text_of(recipients)));
+        let path = self.0.dir().join(format!("{content}-{to}{PACK}"));
+        if durable::is_there(&path)? {
+            return Ok(path);
+        }
+        self.sweep_packs()?;
+        let part = path.with_extension("part");
+        let file = self.0.spool(&lock, &part, site.config.primary.min_free)?;
+        seal(recipients, from, file)?.finish()?;
+        durable::rename(&part, &path)?;
+        Ok(path)
+    }
+
+    fn sweep_packs(&self) -> Result<()> {
+        let dir = self.0.dir();
+        for entry in fs::read_dir(dir).context(|| format!("cannot look into {dir:?}"))? {
+            let path = entry.context(|| format!("cannot look into {dir:?}"))?.path();
+            if [PACK, ".part"].iter().any(|ending| path.to_string_lossy().ends_with(ending)) && path.is_file() {
+                fs::remove_file(&path).context(|| format!("cannot remove {path:?}"))?;
+            }
+        }
+        Ok(())
     }
 
     /// The backup has arrived, or will never: what was sealed for this medium goes.
     pub(super) fn done(self) -> Result<()> {
         let lock = self.0.lock("clean up")?;
+        self.sweep_packs()?;
         self.0.list()?.iter().try_for_each(|stored| self.0.remove(&lock, stored.id()))
     }
 }
+
+/// What the name of a sealed pack ends in.
+const PACK: &str = ".pack.age";
 
 /// To whom the backup beside it was sealed.
 const RECIPIENTS: &str = "recipients";
@@ -78,7 +118,7 @@ fn text_of(recipients: &[String]) -> String {
 }
 
 fn sealed_to(stored: &Stored) -> String {
-    std::fs::read_to_string(stored.dir().join(RECIPIENTS)).unwrap_or_default()
+    fs::read_to_string(stored.dir().join(RECIPIENTS)).unwrap_or_default()
 }
 
 /// Tells how far the reading has come, and fails once the run is cancelled.

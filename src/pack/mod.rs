@@ -22,7 +22,7 @@ mod unpack;
 
 pub use index::{Index, index_path};
 pub use packer::{Packed, Packer};
-pub use previous::Previous;
+pub use previous::{Previous, pieces};
 pub use unpack::{Unpacker, verify, verify_with};
 
 use crate::error::{Error, Kind, Result};

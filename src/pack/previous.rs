@@ -8,7 +8,7 @@ use std::path::Path;
 use super::index::{Entry, INDEX_MAX, Index, index_path, packed_hash};
 use super::member::{FINAL_BLOCK, FRAME_LEN, HEADER, TRAILER_LEN, trailer_crc};
 use super::{Options, rebuild};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
 use crate::model::Run;
 
@@ -116,6 +116,25 @@ fn frame(file: &File) -> io::Result<Option<Frame>> {
     file.read_exact_at(&mut end, trailer_start - FINAL_BLOCK.len() as u64)?;
     file.read_exact_at(&mut trailer, trailer_start)?;
     Ok((header == HEADER && end == FINAL_BLOCK).then_some(Frame { size, trailer }))
+}
+
+/// The lengths of the pieces that an artifact consists of: its header, its chunks, its end. All of it is one piece when
+/// they are not known, or it is not one of ours.
+pub fn pieces(artifact: &Path) -> Result<Vec<u64>> {
+    let file = File::open(artifact).context(|| format!("cannot open {artifact:?}"))?;
+    let whole = file.metadata().context(|| format!("cannot look at {artifact:?}"))?.len();
+    let Some(frame) = frame(&file).context(|| format!("cannot read {artifact:?}"))? else { return Ok(vec![whole]) };
+    match read_index(artifact, frame) {
+        Ok(index) => {
+            let chunks = index.chunks.iter().map(|chunk| u64::from(chunk.packed_len));
+            let end = FRAME_LEN - HEADER.len() as u64;
+            Ok(std::iter::once(HEADER.len() as u64).chain(chunks).chain([end]).collect())
+        }
+        Err(why) => {
+            log::info!("{artifact:?} counts as one piece: {}", why.report());
+            Ok(vec![whole])
+        }
+    }
 }
 
 fn read_index(artifact: &Path, frame: Frame) -> Result<Index> {

@@ -3,6 +3,7 @@
 pub mod automount;
 pub mod clock;
 pub mod dating;
+pub mod delta;
 pub mod enrol;
 pub mod format;
 pub mod health;

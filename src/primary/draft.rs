@@ -46,14 +46,7 @@ impl Draft {
 
     /// Starts an artifact.
     pub fn artifact(&self, name: &ArtifactName) -> Result<ArtifactFile> {
-        let path = self.path(name);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .context(|| format!("cannot create {path:?}"))?;
-        Ok(ArtifactFile { file, path, sha256: Sha256::new(), written: 0, look_at: 0, min_free: self.min_free })
+        ArtifactFile::create(self.path(name), self.min_free)
     }
 
     /// Keeps the chunk index of an artifact. It is a cache: not synced on its own.
@@ -119,6 +112,13 @@ pub struct ArtifactFile {
 }
 
 impl ArtifactFile {
+    pub(super) fn create(path: PathBuf, min_free: u64) -> Result<Self> {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.context(|| format!("cannot create {path:?}"))?;
+        Ok(Self { file, path, sha256: Sha256::new(), written: 0, look_at: 0, min_free })
+    }
+
     /// Makes the artifact durable; gives its size in bytes and its SHA-256 in hex.
     pub fn finish(self) -> Result<(u64, String)> {
         self.file.sync_all().context(|| format!("cannot sync {:?}", self.path))?;

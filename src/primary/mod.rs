@@ -115,6 +115,11 @@ impl Primary {
         Draft::begin(self.dir.join(format!("{id}{PART}")), id, min_free)
     }
 
+    /// A new file beside the backups, which takes no more room than is left to take.
+    pub fn spool(&self, _held: &Lock, path: &Path, min_free: u64) -> Result<ArtifactFile> {
+        ArtifactFile::create(path.to_owned(), min_free)
+    }
+
     /// Removes a finished backup: it stops being one by a rename, so that a death in between leaves none that lacks files.
     pub fn remove(&self, _held: &Lock, id: &BackupId) -> Result<()> {
         let dir = self.dir.join(id.as_str());

@@ -1,5 +1,6 @@
 //! What is put into a store: its bytes, their number and their SHA-256.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::model::Run;
 
 /// How much is read at once, in bytes: the longest time between two looks at the cancel flag.
@@ -26,6 +27,24 @@ pub struct Content {
 enum Source {
     Bytes(Vec<u8>),
     File(PathBuf),
+    Ranges(Vec<FileRange>),
+}
+
+/// Some bytes of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileRange {
+    pub(super) path: PathBuf,
+    pub(super) from: u64,
+    pub(super) length: u64,
+}
+
+impl FileRange {
+    /// Its bytes from `skip` on.
+    fn open(&self, skip: u64) -> io::Result<impl Read + Send + use<>> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.from + skip))?;
+        Ok(file.take(self.length - skip))
+    }
 }
 
 impl Content {
@@ -37,6 +56,24 @@ impl Content {
     /// A file of which size and SHA-256 are known.
     pub fn file(path: &Path, size: u64, sha256: &str) -> Self {
         Self { source: Source::File(path.to_owned()), size, sha256: sha256.to_owned() }
+    }
+
+    /// A file, which is read once to know what it holds.
+    pub(super) fn read(path: &Path, run: &Run) -> Result<Self> {
+        let length = std::fs::metadata(path).context(|| format!("cannot look at {path:?}"))?.len();
+        Self::ranges(vec![FileRange { path: path.to_owned(), from: 0, length }], run)
+    }
+
+    /// Parts of files, one after the other; they are read once to know their SHA-256.
+    pub(super) fn ranges(ranges: Vec<FileRange>, run: &Run) -> Result<Self> {
+        let size = ranges.iter().map(|range| range.length).sum();
+        let mut content = Self { source: Source::Ranges(ranges), size, sha256: String::new() };
+        let (found, sha256) = hash(&mut content.reader(0, None, run)?, run)?;
+        if found != size {
+            return Err(Error::new(Kind::Damaged, "a file of the backup is shorter than it was"));
+        }
+        content.sha256 = sha256;
+        Ok(content)
     }
 
     /// The number of bytes.
@@ -71,6 +108,7 @@ impl Content {
                 };
                 Box::new(open().context(|| format!("cannot open {path:?}"))?)
             }
+            Source::Ranges(ranges) => Box::new(Joined { ranges: ranges.clone().into(), skip: from, open: None }),
         };
         let inner = inner.take(self.size.saturating_sub(from));
         Ok(Box::new(Told { inner, from, done: from, pace, begun: Instant::now(), run }))
@@ -94,6 +132,32 @@ pub(super) fn hash(reader: &mut dyn Read, run: &Run) -> Result<(u64, String)> {
         sha256.update(&buffer[..read]);
         size += read as u64;
         run.progress(size)?;
+    }
+}
+
+/// Reads one range after the other.
+struct Joined {
+    ranges: VecDeque<FileRange>,
+    /// So many bytes are passed over first.
+    skip: u64,
+    open: Option<Box<dyn Read + Send>>,
+}
+
+impl Read for Joined {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(open) = &mut self.open {
+                let read = open.read(buffer)?;
+                if read > 0 || buffer.is_empty() {
+                    return Ok(read);
+                }
+                self.open = None;
+            }
+            let Some(range) = self.ranges.pop_front() else { return Ok(0) };
+            let skip = self.skip.min(range.length);
+            self.skip -= skip;
+            self.open = Some(Box::new(range.open(skip)?));
+        }
     }
 }
 

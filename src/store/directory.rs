@@ -37,6 +37,7 @@ pub struct Initialised {
     pub was_one: bool,
 }
 
+#[derive(Clone)]
 struct Directory {
     root: PathBuf,
     medium: String,
@@ -154,9 +155,10 @@ impl Files for Directory {
         durable::rename(&self.at(from), &self.at(to))
     }
 
-    fn open(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
+    fn open(&mut self, path: &str, from: u64) -> Result<Box<dyn Read + Send>> {
         let path = self.at(path);
-        let file = File::open(&path).context(|| format!("cannot open {path:?}"))?;
+        let open = || File::open(&path).and_then(|mut file| file.seek(SeekFrom::Start(from)).map(|_| file));
+        let file = open().context(|| format!("cannot open {path:?}"))?;
         block::drop_cache(&file)?;
         Ok(Box::new(file))
     }

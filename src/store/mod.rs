@@ -56,6 +56,13 @@ pub struct Sent {
     pub resumed: u64,
 }
 
+impl Sent {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes + other.bytes, resumed: self.resumed + other.resumed }
+    }
+}
+
 /// A place for copies. Paths are names joined by `/`, without a leading one; every name obeys the rules of FAT32.
 pub trait Store: Send {
     /// Which medium it is, in records: no secret is part of it.
@@ -71,6 +78,9 @@ pub trait Store: Send {
     /// The content under `path`.
     fn open(&mut self, path: &str) -> Result<Box<dyn Read + Send>>;
 
+    /// Reads parts of files, for as long as it is wanted.
+    fn ranges(&mut self) -> Box<dyn Ranges>;
+
     /// What is in the folder `dir`, without what is unfinished; nothing when it is not there.
     fn list(&mut self, dir: &str) -> Result<Vec<Entry>>;
 
@@ -82,6 +92,12 @@ pub trait Store: Send {
 
     /// Bytes that may still be written, where that can be known.
     fn free(&mut self) -> Result<Option<u64>>;
+}
+
+/// What reads parts of a store's files while the store does something else.
+pub trait Ranges: Send {
+    /// `length` bytes of the file `path` from `from` on; fewer where it ends before.
+    fn open_range(&mut self, path: &str, from: u64, length: u64) -> Result<Box<dyn Read + Send>>;
 }
 
 /// Opens the store. Nothing is written.

@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use super::content::{Content, hash};
-use super::{Entry, Sent, Store};
+use super::{Entry, Ranges, Sent, Store};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Run, Stage};
 
@@ -16,7 +16,7 @@ pub(super) const PART: &str = ".part";
 const AGAIN: u64 = 256 << 10;
 
 /// What a kind of store with files must be able to do.
-pub(super) trait Files: Send {
+pub(super) trait Files: Clone + Send + 'static {
     /// Which medium it is.
     fn medium(&self) -> &str;
     /// Where it is.
@@ -32,8 +32,8 @@ pub(super) trait Files: Send {
     fn sha256(&mut self, _path: &str) -> Result<Option<String>> {
         Ok(None)
     }
-    /// The content of a file, from the medium.
-    fn open(&mut self, path: &str) -> Result<Box<dyn Read + Send>>;
+    /// The content of a file from byte `from` on, from the medium.
+    fn open(&mut self, path: &str, from: u64) -> Result<Box<dyn Read + Send>>;
     /// All that is in a folder; nothing when it is not there.
     fn list_all(&mut self, dir: &str) -> Result<Vec<Entry>>;
     /// Removes a file; fine when it is not there.
@@ -76,7 +76,7 @@ impl<F: Files> Uploads<F> {
             return Ok(sha256 == content.sha256());
         }
         run.begin(Stage::ReadBack, path, content.size());
-        let found = hash(&mut self.files.open(path)?, run).context(|| format!("cannot read {path:?} back"))?;
+        let found = hash(&mut self.files.open(path, 0)?, run).context(|| format!("cannot read {path:?} back"))?;
         run.end(Stage::ReadBack);
         Ok(found == (content.size(), content.sha256().to_owned()))
     }
@@ -88,6 +88,12 @@ impl<F: Files> Uploads<F> {
             .context(|| format!("cannot write {path:?}"))?;
         run.end(Stage::Copy);
         Ok(())
+    }
+}
+
+impl<F: Files> Ranges for F {
+    fn open_range(&mut self, path: &str, from: u64, length: u64) -> Result<Box<dyn Read + Send>> {
+        Ok(Box::new(self.open(path, from)?.take(length)))
     }
 }
 
@@ -129,7 +135,11 @@ impl<F: Files> Store for Uploads<F> {
     }
 
     fn open(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
-        self.files.open(path)
+        self.files.open(path, 0)
+    }
+
+    fn ranges(&mut self) -> Box<dyn Ranges> {
+        Box::new(self.files.clone())
     }
 
     fn list(&mut self, dir: &str) -> Result<Vec<Entry>> {

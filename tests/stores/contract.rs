@@ -123,6 +123,7 @@ fn what_is_put_is_there(subject: &dyn Subject) {
     assert_eq!(names(store, "4711/kasse-1"), ["20261122T200002Z", "box.json"]);
     let missing = store.open("4711/kasse-1/missing").map(|_| ()).unwrap_err();
     assert_eq!(missing.kind(), Kind::Missing, "{}", missing.report());
+    parts_can_be_read(store);
     // Other content takes the place of what was there.
     let other = noise(90_000, 8);
     put(store, "4711/kasse-1/box.json", &other);
@@ -130,6 +131,24 @@ fn what_is_put_is_there(subject: &dyn Subject) {
     // A second look with another connection.
     let mut again = opened(subject);
     assert!(get(again.as_mut(), "4711/kasse-1/box.json") == other);
+}
+
+/// Any bytes of a file, several files at once, and while the store does something else.
+fn parts_can_be_read(store: &mut dyn Store) {
+    let path = "4711/kasse-1/20261122T200002Z/104711_kasse.sql.gz";
+    let bytes = noise(1_300_000, 7);
+    let mut ranges = store.ranges();
+    for (from, length) in [(0, 1), (1, 700_000), (699_999, 600_001), (1_299_999, 1), (1_299_000, 5000), (1_300_000, 1)]
+    {
+        let mut reader = ranges.open_range(path, from, length).unwrap_or_else(|error| panic!("{}", error.report()));
+        assert!(!store.list("4711").unwrap().is_empty());
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        let until = ((from + length) as usize).min(bytes.len());
+        assert!(read == bytes[from as usize..until], "{from} {length}: {}", read.len());
+    }
+    let missing = ranges.open_range("4711/kasse-1/missing", 5, 5).map(|_| ()).unwrap_err();
+    assert_eq!(missing.kind(), Kind::Missing, "{}", missing.report());
 }
 
 fn what_is_deleted_is_gone(subject: &dyn Subject) {

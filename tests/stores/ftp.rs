@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tillstick::error::{Error, Kind};
 
 use crate::contract::{Subject, holds, noise, open_it, opened, put};
+use crate::delta::Packs;
 use crate::ftpd::{Ftpd, Proftpd};
 use crate::kit::{is_root, scratch};
 use crate::line::{Proxy, anywhere};
@@ -105,6 +106,12 @@ fn the_verbs_work_over_a_folder_of_proftpd() {
     let folder = Folder::proftpd(Proftpd::Explicit);
     life(&folder);
     assert!(folder.files().unwrap().is_empty(), "nothing of the customer is left");
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn the_verbs_work_over_packs_in_a_folder_of_proftpd() {
+    life(&Packs(&Folder::proftpd(Proftpd::Explicit)));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod running;
 mod till;
 
 mod contract;
+mod delta;
 mod directory;
 mod queue;
 mod verbs;

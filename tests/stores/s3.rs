@@ -12,6 +12,7 @@ use tillstick::error::{Error, Kind};
 use tillstick::store::{Content, Sent, Store, open};
 
 use crate::contract::{Subject, config_of, holds, names, noise, opened, put, quietly};
+use crate::delta::Packs;
 use crate::kit::{Box, ran, scratch};
 use crate::line::{Proxy, anywhere};
 use crate::proof;
@@ -135,6 +136,12 @@ fn the_contract_holds_in_a_bucket_of_moto() {
 #[ignore = "make test-stores"]
 fn the_verbs_work_over_a_bucket() {
     life(&Bucket::ceph_with_tls());
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn the_verbs_work_over_packs_in_a_bucket() {
+    life(&Packs(&Bucket::ceph()));
 }
 
 #[test]

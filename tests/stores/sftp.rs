@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tillstick::error::{Error, Kind};
 
 use crate::contract::{Subject, holds, noise, open_it, opened, put};
+use crate::delta::Packs;
 use crate::kit::scratch;
 use crate::line::{Proxy, anywhere};
 use crate::proof;
@@ -85,6 +86,12 @@ fn the_verbs_work_over_a_folder_of_openssh() {
     let folder = Folder::new();
     life(&folder);
     assert!(folder.files().unwrap().is_empty(), "nothing of the customer is left");
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn the_verbs_work_over_packs_in_a_folder_of_openssh() {
+    life(&Packs(&Folder::new()));
 }
 
 #[test]

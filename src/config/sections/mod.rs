@@ -25,7 +25,9 @@ pub use source::{
     ServerConfig, SourceConfig, SourceKind, SqliteConfig, Unreadable, accounts_name,
 };
 pub use sticks::{Accept, After, Automount, StickPath, SticksConfig, TseConfig};
-pub use store::{DirectoryConfig, FtpConfig, FtpTls, Login, S3Config, SecretAt, SftpConfig, StoreConfig, StoreKind};
+pub use store::{
+    DirectoryConfig, FtpConfig, FtpTls, Layout, Login, S3Config, SecretAt, SftpConfig, StoreConfig, StoreKind,
+};
 
 use crate::config::take::{Section, one_of};
 

@@ -9,15 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::super::copy::CopyDone;
 use super::super::heartbeat;
 use super::super::record::{Record, one_line, recorded};
-use super::super::sealed::Sealed;
-use super::{Opened, StoreAt, prune, queue};
+use super::{Opened, StoreAt, prune, queue, send};
+use crate::config::Layout;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::lock::Lock;
 use crate::job::Site;
 use crate::journal::{Outcome, RunKind};
 use crate::model::{BackupId, FileName, Run};
 use crate::primary::{CopyRecord, Stored};
-use crate::store::Sent;
 
 /// What `copy` came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -181,14 +180,11 @@ fn send(
     record: &mut Record,
     run: &Run,
 ) -> Result<CopyDone> {
-    let sent = match at.config.encrypt_to.as_slice() {
-        [] => put(&mut opened, stored, run)?,
-        recipients => put_sealed(site, stored, at, recipients, &mut opened, run)?,
-    };
+    let sent = send::send(site, stored, at, &mut opened, record, run)?;
     let (store, medium, label) = (opened.place.store.clone(), opened.place.medium.clone(), opened.store.label());
     stored.add_copy(CopyRecord { store: store.clone(), medium, label: opened.label(), verified: Timestamp::now() })?;
     let names = stored.manifest()?.artifacts.into_iter().map(|artifact| artifact.name);
-    let sealed = !at.config.encrypt_to.is_empty();
+    let sealed = !at.config.encrypt_to.is_empty() && at.config.layout == Layout::Plain;
     let files = names.map(|name| if sealed { name.sealed() } else { name }.to_string()).collect();
     let mut done = CopyDone { store, medium: label, files, bytes: sent.bytes, ..CopyDone::default() };
     // From here on it is not owed, whatever becomes of the clean-up.
@@ -200,50 +196,4 @@ fn send(
         Err(error) => run.warn(format!("the clean-up of `{}` failed: {}", at.name, one_line(&error.report()))),
     }
     Ok(done)
-}
-
-fn put(opened: &mut Opened, stored: &Stored, run: &Run) -> Result<Sent> {
-    room(opened, stored)?;
-    opened.shelf.put(opened.store.as_mut(), stored, run)
-}
-
-/// Puts the backup there encrypted. What is there already is not encrypted anew: the bytes would be others.
-fn put_sealed(
-    site: &Site,
-    stored: &Stored,
-    at: &StoreAt,
-    recipients: &[String],
-    opened: &mut Opened,
-    run: &Run,
-) -> Result<Sent> {
-    let sealed = Sealed::for_medium(site, at.name.as_str())?;
-    let plain = stored.manifest()?;
-    match opened.find(stored.id()) {
-        Ok(there) if there.complete && there.manifest.is_sealed_from(&plain) => {
-            sealed.done()?;
-            return Ok(Sent::default());
-        }
-        // Copied before copies there were encrypted: it would lie there readable for good.
-        Ok(there) if there.manifest.box_id == site.box_id && !at.config.append_only && there.manifest == plain => {
-            opened.shelf.remove(opened.store.as_mut(), stored.id())?;
-        }
-        Ok(_) | Err(_) => {}
-    }
-    let outgoing = sealed.seal(site, stored, recipients, run)?;
-    let sent = put(opened, &outgoing, run)?;
-    sealed.done()?;
-    Ok(sent)
-}
-
-/// A store that is full is told before anything is sent.
-fn room(opened: &mut Opened, stored: &Stored) -> Result<()> {
-    let need = stored.manifest()?.size();
-    match opened.store.free()? {
-        Some(free) if free < need => Err(Error::new(
-            Kind::NoSpace,
-            format!("the backup has {need} bytes, and {free} are free in {:?}", opened.store.label()),
-        )
-        .help("free some space there, or keep fewer backups: `tillstick prune --store NAME --dry-run`")),
-        _ => Ok(()),
-    }
 }

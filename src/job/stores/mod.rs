@@ -7,6 +7,7 @@ pub mod probe;
 pub mod prune;
 pub mod purge;
 pub mod queue;
+mod send;
 pub mod worker;
 
 use std::io::Read;
@@ -17,7 +18,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::lock::Lock;
 use crate::journal::Place;
 use crate::model::{ArtifactName, BackupId, FileName, Run};
-use crate::store::shelf::{Held, Shelf, Shelved};
+use crate::store::shelf::{Held, Shelf, Shelved, Unsealing};
 use crate::store::{self, Store};
 
 /// A configured store.
@@ -90,8 +91,13 @@ impl Opened {
         self.shelf.find(self.store.as_mut(), id)
     }
 
-    pub(super) fn artifact(&mut self, id: &BackupId, name: &ArtifactName) -> Result<Box<dyn Read + Send>> {
-        self.shelf.open(self.store.as_mut(), id, name)
+    pub(super) fn artifact(
+        &mut self,
+        id: &BackupId,
+        name: &ArtifactName,
+        unsealing: &Unsealing<'_>,
+    ) -> Result<Box<dyn Read + Send>> {
+        self.shelf.open(self.store.as_mut(), id, name, unsealing)
     }
 }
 

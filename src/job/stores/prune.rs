@@ -2,13 +2,15 @@
 
 use super::super::prune::{Found, Report, judge};
 use super::super::record::{Record, recorded};
-use super::{Opened, StoreAt};
+use super::{Opened, StoreAt, queue};
 use crate::error::Result;
 use crate::host::lock::Lock;
 use crate::job::Site;
 use crate::journal::RunKind;
 use crate::model::{BackupId, Run};
+use crate::policy::delta;
 use crate::primary::Stored;
+use crate::store::shelf::Held;
 
 /// Prunes this box's backups in a store; with `dry_run` it only says what it would do.
 pub fn prune(site: &Site, at: &StoreAt, dry_run: bool, run: &Run) -> Result<Report> {
@@ -72,23 +74,31 @@ fn prune_store(
     run: &Run,
 ) -> Result<Report> {
     opened.shelf.refuse_if_anothers(opened.store.as_mut(), &site.box_id)?;
-    let held = opened.held(run)?;
+    let mut held = opened.held(run)?;
     let place = opened.place.clone();
-    let whole = held.backups.into_iter().map(|found| Found {
+    let unfinished = abandoned(site, at, &held);
+    let whole = std::mem::take(&mut held.backups).into_iter().map(|found| Found {
         id: found.manifest.id.clone(),
         whole: found.complete && !record.is_damaged(&found.manifest.id, &place),
         manifest: Some(found.manifest),
         copied: false,
     });
-    let unreadable =
-        held.unreadable.into_iter().map(|(id, _)| Found { id, manifest: None, whole: false, copied: false });
+    let unreadable = std::mem::take(&mut held.unreadable).into_iter().map(|(id, _)| Found {
+        id,
+        manifest: None,
+        whole: false,
+        copied: false,
+    });
     let found: Vec<Found> = whole.chain(unreadable).collect();
     let only_look = dry_run || at.config.append_only;
     let mut report = judge(site, at.name.to_string(), only_look, &at.config.retention, &found)?;
     if at.config.append_only {
         report.suspended = Some("append_only is set for this store: whoever may delete there cleans up".into());
     }
-    let going: Vec<BackupId> = report.to_go().cloned().collect();
+    if only_look {
+        return Ok(report);
+    }
+    let mut going: Vec<BackupId> = report.to_go().cloned().collect();
     for id in &going {
         run.check()?;
         opened.shelf.remove(opened.store.as_mut(), id)?;
@@ -97,5 +107,18 @@ fn prune_store(
             stored.forget_copy(&place.store, &place.medium)?;
         }
     }
+    for id in unfinished {
+        opened.shelf.remove(opened.store.as_mut(), &id)?;
+        going.push(id);
+    }
+    opened.shelf.sweep(opened.store.as_mut(), &held, &going, run)?;
     Ok(report)
+}
+
+/// What is left of copies that nobody goes on with.
+fn abandoned(site: &Site, at: &StoreAt, held: &Held) -> Vec<BackupId> {
+    let whole = held.backups.iter().filter(|found| found.complete).map(|found| &found.manifest.id).max();
+    let waiting: Vec<BackupId> = queue::waiting(site, &at.name).into_iter().map(|owed| owed.id).collect();
+    let is_left = |id: &&BackupId| delta::is_abandoned(id, whole, &waiting);
+    held.unfinished.iter().filter(is_left).cloned().collect()
 }

@@ -30,6 +30,7 @@ struct Server {
     idle: Mutex<Option<Control>>,
 }
 
+#[derive(Clone)]
 struct Ftp {
     server: Arc<Server>,
     root: String,
@@ -224,13 +225,13 @@ impl Files for Ftp {
         })
     }
 
-    fn open(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
+    fn open(&mut self, path: &str, from: u64) -> Result<Box<dyn Read + Send>> {
         let at = self.at(path);
         let doing = || format!("cannot open {path:?}");
         let mut control = self.server.take()?;
         let begun = size_of(&mut control, &at).and_then(|size| {
             let size = size.ok_or_else(|| Error::new(Kind::Missing, format!("there is no {path:?} on the server")))?;
-            Ok((size, control.transfer(&format!("RETR {at}"), 0)?))
+            Ok((size.saturating_sub(from), control.transfer(&format!("RETR {at}"), from)?))
         });
         match begun {
             Ok((left, line)) => {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::content::Content;
 use super::upload::join;
-use super::{Entry, Sent, Store};
+use super::{Entry, Ranges, Sent, Store};
 use crate::config::S3Config;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Run, Stage};
@@ -27,6 +27,7 @@ const RANGE: u64 = 8 << 20;
 /// Where the service keeps what the content is to be.
 const SHA256: &str = "x-amz-meta-sha256";
 
+#[derive(Clone)]
 struct S3 {
     http: Http,
     prefix: String,
@@ -117,6 +118,17 @@ impl S3 {
     }
 }
 
+impl Ranges for S3 {
+    fn open_range(&mut self, path: &str, from: u64, length: u64) -> Result<Box<dyn Read + Send>> {
+        let object = self
+            .look(path)?
+            .ok_or_else(|| Error::new(Kind::Missing, format!("there is no {path:?} in {}", self.label)))?;
+        let end = from.saturating_add(length).min(object.size);
+        let (http, key) = (self.http.clone(), self.key(path));
+        Ok(Box::new(Reader { http, key, etag: object.etag, at: from, end, range: Vec::new(), read: 0 }))
+    }
+}
+
 impl Store for S3 {
     fn medium(&self) -> &str {
         &self.medium
@@ -152,11 +164,11 @@ impl Store for S3 {
     }
 
     fn open(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
-        let object = self
-            .look(path)?
-            .ok_or_else(|| Error::new(Kind::Missing, format!("there is no {path:?} in {}", self.label)))?;
-        let (http, key) = (self.http.clone(), self.key(path));
-        Ok(Box::new(Ranges { http, key, object, at: 0, range: Vec::new(), read: 0 }))
+        self.open_range(path, 0, u64::MAX)
+    }
+
+    fn ranges(&mut self) -> Box<dyn Ranges> {
+        Box::new(self.clone())
     }
 
     fn list(&mut self, dir: &str) -> Result<Vec<Entry>> {
@@ -194,22 +206,22 @@ fn blame(error: Error, content: &Content, run: &Run) -> Error {
 }
 
 /// Reads an object in ranges, so that no request takes long.
-struct Ranges {
+struct Reader {
     http: Http,
     key: String,
-    object: Object,
+    etag: String,
     at: u64,
+    end: u64,
     range: Vec<u8>,
     read: usize,
 }
 
-impl Read for Ranges {
+impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.read == self.range.len() && self.at < self.object.size {
-            let last = (self.at + RANGE).min(self.object.size) - 1;
-            let headers =
-                [("if-match", format!("\"{}\"", self.object.etag)), ("range", format!("bytes={}-{last}", self.at))];
-            let headers = if self.object.etag.is_empty() { &headers[1..] } else { &headers[..] };
+        if self.read == self.range.len() && self.at < self.end {
+            let last = (self.at + RANGE).min(self.end) - 1;
+            let headers = [("if-match", format!("\"{}\"", self.etag)), ("range", format!("bytes={}-{last}", self.at))];
+            let headers = if self.etag.is_empty() { &headers[1..] } else { &headers[..] };
             let answer = self.http.ask("GET", &self.key, &[], headers, Body::None)?;
             self.range = answer.bytes(RANGE)?;
             self.read = 0;

@@ -33,6 +33,7 @@ const STATVFS: &str = "statvfs@openssh.com";
 /// The connection, shared with whoever reads a file.
 type Shared = Arc<Mutex<Wire<Ssh>>>;
 
+#[derive(Clone)]
 struct Sftp {
     wire: Shared,
     root: String,
@@ -226,12 +227,12 @@ impl Files for Sftp {
         self.ask(kind::RENAME, &Out::default().bytes(from.as_bytes()).bytes(to.as_bytes()))?.done()
     }
 
-    fn open(&mut self, path: &str) -> Result<Box<dyn Read + Send>> {
+    fn open(&mut self, path: &str, from: u64) -> Result<Box<dyn Read + Send>> {
         let doing = || format!("cannot open {path:?}");
         let size = self.stat(&self.at(path))?.filter(Attributes::is_file).map(|found| found.size);
         let size = size.ok_or_else(|| Error::new(Kind::Missing, format!("there is no {path:?} on the server")))?;
         let handle = self.open_file(&self.at(path), READ).context(doing)?;
-        Ok(Box::new(Reader::new(self.wire.clone(), handle, size)))
+        Ok(Box::new(Reader::new(self.wire.clone(), handle, from, size)))
     }
 
     fn list_all(&mut self, dir: &str) -> Result<Vec<Entry>> {

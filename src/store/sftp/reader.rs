@@ -22,8 +22,9 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(wire: Shared, handle: Vec<u8>, size: u64) -> Self {
-        Self { wire, handle, size, asked: 0, under_way: VecDeque::new(), piece: Vec::new(), read: 0, at: 0 }
+    /// Reads a file of `size` bytes from byte `from` on.
+    pub(super) fn new(wire: Shared, handle: Vec<u8>, from: u64, size: u64) -> Self {
+        Self { wire, handle, size, asked: from, under_way: VecDeque::new(), piece: Vec::new(), read: 0, at: from }
     }
 
     fn ask(&self, wire: &mut Wire<Ssh>, at: u64, len: usize) -> Result<u32> {

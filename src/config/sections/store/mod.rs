@@ -20,7 +20,7 @@ use super::recipients::recipients;
 use super::{retention, type_of};
 use crate::config::show::{Out, quoted};
 use crate::config::take::parsed;
-use crate::config::take::{Section, Taken, duration, flag, refuse, size};
+use crate::config::take::{Section, Taken, duration, flag, one_of, refuse, size};
 use crate::config::tree::Node;
 use crate::config::units;
 use crate::model::FileName;
@@ -85,6 +85,18 @@ enum Type {
     Sftp,
 }
 
+/// How backups lie in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// `"plain"`: each backup as whole files.
+    Plain,
+    /// `"delta"`: what is new goes into packs, from which `sh` and coreutils put the files together again.
+    Delta,
+}
+
+/// The words for `layout`.
+const LAYOUTS: [(&str, Layout); 2] = [("plain", Layout::Plain), ("delta", Layout::Delta)];
+
 /// One store: the keys that all stores have, and those of its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {
@@ -92,6 +104,8 @@ pub struct StoreConfig {
     pub enabled: bool,
     /// `append_only`: true: this box never deletes there, whoever has other rights cleans up; false.
     pub append_only: bool,
+    /// `layout`: `"plain"`, or `"delta"` where little is to be sent; what is there already stays readable; `"plain"`.
+    pub layout: Layout,
     /// `overdue`: the box is not well when the newest copy there is older; `"3d"`.
     pub overdue: Duration,
     /// `hours`: the agent sends in these hours alone, as in `"22:00-06:00"`; `"none"`: at any time.
@@ -150,6 +164,7 @@ impl StoreConfig {
         let kind = type_of(section, &TYPES)?;
         let enabled = section.get("enabled", flag, true);
         let append_only = section.get("append_only", flag, false);
+        let layout = section.get("layout", one_of(&LAYOUTS), Layout::Plain);
         let overdue = section.get("overdue", duration(OVERDUE.0, OVERDUE.1), Duration::from_secs(3 * 86_400));
         let hours = section.get("hours", parsed("hours", "22:00-06:00", parse_hours), None);
         let hours = hours.map(|QuietHours { start, end }| Hours { start, end });
@@ -162,7 +177,7 @@ impl StoreConfig {
             Type::S3 => StoreKind::S3(Box::new(S3Config::read(section)?)),
             Type::Sftp => StoreKind::Sftp(Box::new(SftpConfig::read(section)?)),
         };
-        Some(Self { enabled, append_only, overdue, hours, bandwidth, encrypt_to, retention, kind })
+        Some(Self { enabled, append_only, layout, overdue, hours, bandwidth, encrypt_to, retention, kind })
     }
 
     pub(in crate::config) fn show(&self, name: &FileName, out: &mut Out) {
@@ -175,6 +190,8 @@ impl StoreConfig {
         }
         out.key("enabled", self.enabled);
         out.key("append_only", self.append_only);
+        let layout = LAYOUTS.iter().find(|(_, layout)| *layout == self.layout);
+        out.key("layout", quoted(layout.map_or("plain", |(word, _)| word)));
         out.key("overdue", quoted(&units::format_duration(self.overdue)));
         let time = units::format_time;
         let hours = self.hours.map_or("none".to_owned(), |hours| format!("{}-{}", time(hours.start), time(hours.end)));

@@ -7,20 +7,43 @@
 //! <customer>/<box>/<id>/manifest.json.sig      the signature over the manifest
 //! <customer>/<box>/<id>/manifest.json          put last and removed first: with it, it is a backup
 //! status/<customer>/<box>.json                 how the box stood when it last sent something; .sig beside it
+//!
+//! With `layout = "delta"` instead of artifact and manifest:
+//! <customer>/<box>/packs/<id>-<hash>.pack      the bytes of a backup that no earlier pack had
+//! <customer>/<box>/<id>/parts.gz               lines `<pack> <offset> <length> <artifact>`: where all its bytes lie
+//! <customer>/<box>/<id>/manifest.json.gz       put last and removed first
 //! ```
 //! A box touches nothing but its own folder and its own status.
 
+mod delta;
+mod look;
+mod parts;
+mod plan;
+mod rebuilt;
+mod sweep;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+
+pub use delta::{Delta, Packing, Sealer};
+pub use parts::{PackName, Part, Parts, Seal};
+pub use rebuilt::Unsealing;
 
 use serde::{Deserialize, Serialize};
 
 use super::logs::LOGS;
-use super::{Content, Sent, Store};
+use super::{Content, Entry, Sent, Store};
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{ArtifactName, BackupId, FileName, MANIFEST_MAX, Manifest, ManifestFile, Run, SIGNATURE_MAX};
+use crate::model::{ArtifactName, BackupId, FileName, Manifest, Run};
 use crate::primary::{MANIFEST, SHA256SUMS, SIGNATURE, Stored, sums};
 
 const OWNER: &str = "box.json";
+/// The folder of a box's packs.
+const PACKS: &str = "packs";
+/// Where the bytes of a backup lie in packs.
+const PARTS: &str = "parts.gz";
+/// The manifest of a backup that lies in packs.
+const MANIFEST_GZ: &str = "manifest.json.gz";
 /// The folder in which boxes tell how they stand; no customer is called so.
 pub const STATUS: &str = "status";
 const OWNER_MAX: u64 = 4096;
@@ -73,6 +96,15 @@ pub struct Shelved {
     pub signature: Option<Vec<u8>>,
     /// Whether every artifact is there with its right size.
     pub complete: bool,
+    /// Where its bytes lie, when it lies in packs and that can be read.
+    pub parts: Option<Parts>,
+}
+
+impl Shelved {
+    /// Whether its packs are encrypted.
+    pub fn has_sealed_packs(&self) -> bool {
+        self.parts.as_ref().is_some_and(|parts| parts.packs().keys().any(|pack| !pack.seal().is_none()))
+    }
 }
 
 /// What a box has in a store.
@@ -84,6 +116,10 @@ pub struct Held {
     pub unreadable: Vec<(BackupId, String)>,
     /// Folders of backups whose copy is not finished.
     pub unfinished: Vec<BackupId>,
+    /// The packs that were there before anything else was looked at.
+    packs: Vec<Entry>,
+    /// The packs that each backup needs, finished or not; `None` when that cannot be read.
+    claims: BTreeMap<BackupId, Option<BTreeSet<PackName>>>,
 }
 
 impl Shelf {
@@ -177,19 +213,23 @@ impl Shelf {
         store.put(&path, &Content::bytes(status), run).map(drop)
     }
 
+    /// Makes sure that the folder is this box's before something is put there.
+    fn begin(&self, store: &mut dyn Store, box_id: &str, run: &Run) -> Result<()> {
+        self.refuse_if_anothers(store, box_id)?;
+        match self.owner(store)? {
+            Some(_) => Ok(()),
+            None => self.own(store, box_id, run),
+        }
+    }
+
     /// Puts a backup there: its manifest last, so that it is one only when all of it is there.
     pub fn put(&self, store: &mut dyn Store, backup: &Stored, run: &Run) -> Result<Sent> {
         let file = backup.manifest_file()?;
-        let box_id = &file.manifest.box_id;
-        self.refuse_if_anothers(store, box_id)?;
-        if self.owner(store)?.is_none() {
-            self.own(store, box_id, run)?;
-        }
+        self.begin(store, &file.manifest.box_id, run)?;
         let dir = self.dir_of(&file.manifest.id);
         let mut all = Sent::default();
         let mut put = |name: &str, content: &Content| -> Result<()> {
-            let sent = store.put(&format!("{dir}/{name}"), content, run)?;
-            all = Sent { bytes: all.bytes + sent.bytes, resumed: all.resumed + sent.resumed };
+            all = all.and(store.put(&format!("{dir}/{name}"), content, run)?);
             Ok(())
         };
         for artifact in &file.manifest.artifacts {
@@ -213,80 +253,35 @@ impl Shelf {
         Ok(ids)
     }
 
-    /// All that this box has there.
-    pub fn held(&self, store: &mut dyn Store, run: &Run) -> Result<Held> {
-        let mut held = Held::default();
-        for id in self.ids(store)? {
-            run.check()?;
-            self.look(store, &id, &mut held)?;
-        }
-        Ok(held)
+    /// The packs that are there.
+    fn packs(&self, store: &mut dyn Store) -> Result<Vec<Entry>> {
+        let packs = store.list(&format!("{}/{PACKS}", self.dir()))?.into_iter();
+        Ok(packs.filter(|entry| !entry.is_dir).collect())
     }
 
-    /// The backup `id`, which must be there.
-    pub fn find(&self, store: &mut dyn Store, id: &BackupId) -> Result<Shelved> {
-        let mut held = Held::default();
-        self.look(store, id, &mut held)?;
-        if let Some((_, why)) = held.unreadable.pop() {
-            return Err(Error::new(Kind::Damaged, format!("the copy of {id} cannot be used: {why}")));
-        }
-        held.backups.pop().ok_or_else(|| {
-            Error::new(Kind::Missing, format!("there is no backup {id} in {:?}", self.dir()))
-                .help("`tillstick list --store NAME` shows the backups that are there")
-        })
+    fn pack_path(&self, name: &PackName) -> String {
+        format!("{}/{PACKS}/{name}", self.dir())
     }
 
-    fn look(&self, store: &mut dyn Store, id: &BackupId, held: &mut Held) -> Result<()> {
-        let dir = self.dir_of(id);
-        let entries = store.list(&dir)?;
-        if !entries.iter().any(|entry| entry.name == MANIFEST) {
-            if !entries.is_empty() {
-                held.unfinished.push(id.clone());
-            }
-            return Ok(());
+    /// The content of an artifact, from its file or put together from packs.
+    pub fn open(
+        &self,
+        store: &mut dyn Store,
+        id: &BackupId,
+        name: &ArtifactName,
+        unsealing: &Unsealing<'_>,
+    ) -> Result<Box<dyn Read + Send>> {
+        match store.open(&format!("{}/{name}", self.dir_of(id))) {
+            Err(error) if error.kind() == Kind::Missing => self.rebuilt(store, id, name, unsealing, error),
+            opened => opened,
         }
-        let bytes = read(store, &format!("{dir}/{MANIFEST}"), MANIFEST_MAX)?;
-        let sums = match read(store, &format!("{dir}/{SHA256SUMS}"), MANIFEST_MAX) {
-            Err(error) if error.kind() == Kind::Missing => Vec::new(),
-            sums => sums?,
-        };
-        let signature = match entries.iter().find(|entry| entry.name == SIGNATURE && !entry.is_dir) {
-            Some(entry) if entry.size < SIGNATURE_MAX => {
-                Some(read(store, &format!("{dir}/{SIGNATURE}"), SIGNATURE_MAX)?)
-            }
-            // Too long to be one.
-            Some(_) => Some(Vec::new()),
-            None => None,
-        };
-        let file = match ManifestFile::read(bytes, &sums, MANIFEST, signature) {
-            Ok(file) if file.manifest.id == *id => file,
-            Ok(file) => {
-                held.unreadable.push((id.clone(), format!("it holds the manifest of {}", file.manifest.id)));
-                return Ok(());
-            }
-            Err(error) => {
-                held.unreadable.push((id.clone(), error.report()));
-                return Ok(());
-            }
-        };
-        let is_there = |name: &ArtifactName, size: u64| {
-            entries.iter().any(|entry| entry.name == name.as_str() && entry.size == size && !entry.is_dir)
-        };
-        let complete = file.manifest.artifacts.iter().all(|artifact| is_there(&artifact.name, artifact.size));
-        let ManifestFile { manifest, bytes, sealed, signature } = file;
-        held.backups.push(Shelved { manifest, bytes, sealed, signature, complete });
-        Ok(())
-    }
-
-    /// The content of an artifact.
-    pub fn open(&self, store: &mut dyn Store, id: &BackupId, name: &ArtifactName) -> Result<Box<dyn Read + Send>> {
-        store.open(&format!("{}/{name}", self.dir_of(id)))
     }
 
     /// Removes a backup: first what makes it one, so that a death in between leaves none that lacks files.
     pub fn remove(&self, store: &mut dyn Store, id: &BackupId) -> Result<()> {
         let dir = self.dir_of(id);
         store.delete(&format!("{dir}/{MANIFEST}"))?;
+        store.delete(&format!("{dir}/{MANIFEST_GZ}"))?;
         store.delete_dir(&dir).context(|| format!("cannot remove all of {id}; it is no backup any more"))
     }
 
