@@ -23,7 +23,7 @@ pub enum Stage {
     ReadBack,
     /// Loading an artifact into a database.
     Load,
-    /// Comparing a loaded database with its manifest.
+    /// Comparing a loaded database with its manifest, or a backup with what a store has.
     Compare,
     /// Making a file system on a stick, and reading it back.
     Format,

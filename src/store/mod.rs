@@ -90,6 +90,9 @@ pub trait Store: Send {
     /// Removes the folder `dir` and all that is in it, the unfinished too; fine when it is not there.
     fn delete_dir(&mut self, dir: &str) -> Result<()>;
 
+    /// Gives up what is unfinished in the folder `dir`, unless `keep` wants the name that it would have.
+    fn give_up(&mut self, dir: &str, keep: &dyn Fn(&str) -> bool) -> Result<()>;
+
     /// Bytes that may still be written, where that can be known.
     fn free(&mut self) -> Result<Option<u64>>;
 }

@@ -163,6 +163,16 @@ impl<F: Files> Store for Uploads<F> {
         self.files.delete_empty(dir)
     }
 
+    fn give_up(&mut self, dir: &str, keep: &dyn Fn(&str) -> bool) -> Result<()> {
+        for entry in self.files.list_all(dir)? {
+            let unfinished = entry.name.strip_suffix(PART).and_then(|rest| rest.rsplit_once('.'));
+            if unfinished.is_some_and(|(name, _)| !keep(name)) && !entry.is_dir {
+                self.files.delete(&join(dir, &entry.name))?;
+            }
+        }
+        Ok(())
+    }
+
     fn free(&mut self) -> Result<Option<u64>> {
         self.files.free()
     }

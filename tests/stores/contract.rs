@@ -200,7 +200,16 @@ fn a_put_that_was_stopped_goes_on(subject: &dyn Subject) {
     let mut store = opened(subject);
     assert_eq!(put(store.as_mut(), path, &other).resumed, 0);
     assert!(get(store.as_mut(), path) == other);
+    let monitor = StopAfter { cancel: Cancel::default(), bytes: 3_000_000, seen: AtomicU64::new(0) };
+    let run = Run { monitor: &monitor, cancel: &monitor.cancel };
+    let third = noise(12_000_000, 11);
+    opened(subject).put(path, &Content::bytes(third), &run).unwrap_err();
     let unfinished = |path: &String| path.contains("big.sql.gz.");
+    let dir = path.rsplit_once('/').unwrap().0;
+    store.give_up(dir, &|name| name == "big.sql.gz").unwrap();
+    assert!(subject.files().is_none_or(|files| files.iter().any(unfinished)), "it was wanted");
+    store.give_up(dir, &|name| name == "other").unwrap();
+    assert!(get(store.as_mut(), path) == other, "what is finished stays");
     assert!(subject.files().is_none_or(|files| !files.iter().any(unfinished)), "{:?}", subject.files());
     store.delete(path).unwrap();
 }

@@ -183,11 +183,15 @@ impl Store for S3 {
     }
 
     fn delete_dir(&mut self, dir: &str) -> Result<()> {
-        multipart::abort_all(&self.http, &format!("{}/", self.key(dir)))?;
+        multipart::abort_all(&self.http, &format!("{}/", self.key(dir)), &|_| false)?;
         for entry in self.walk(dir, false)? {
             self.delete(&join(dir, &entry.name))?;
         }
         Ok(())
+    }
+
+    fn give_up(&mut self, dir: &str, keep: &dyn Fn(&str) -> bool) -> Result<()> {
+        multipart::abort_all(&self.http, &format!("{}/", self.key(dir)), keep)
     }
 
     fn free(&mut self) -> Result<Option<u64>> {

@@ -182,10 +182,12 @@ fn abort(http: &Http, key: &str, id: &str) -> Result<()> {
     }
 }
 
-/// Gives up every upload below `prefix` that is not finished.
-pub(super) fn abort_all(http: &Http, prefix: &str) -> Result<()> {
+/// Gives up every upload below `prefix` that is not finished, unless `keep` wants what follows the prefix.
+pub(super) fn abort_all(http: &Http, prefix: &str, keep: &dyn Fn(&str) -> bool) -> Result<()> {
     for (key, id) in uploads(http, prefix)? {
-        abort(http, &key, &id)?;
+        if !key.strip_prefix(prefix).is_some_and(keep) {
+            abort(http, &key, &id)?;
+        }
     }
     Ok(())
 }

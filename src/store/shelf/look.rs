@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::parts::{self, PackName, Parts};
-use super::{Held, MANIFEST_GZ, PARTS, Shelf, Shelved, read};
+use super::{BACKUPS_MAX, Held, MANIFEST_GZ, PARTS, Shelf, Shelved, read};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ArtifactName, BackupId, MANIFEST_MAX, ManifestFile, Run, SIGNATURE_MAX};
 use crate::primary::{MANIFEST, SHA256SUMS, SIGNATURE};
@@ -23,13 +23,20 @@ impl Shelf {
     pub fn held(&self, store: &mut dyn Store, run: &Run) -> Result<Held> {
         // Packs before claims: a pack that is seen has been claimed before.
         let mut held = Held { packs: self.packs(store)?, ..Held::default() };
-        for id in self.ids(store)? {
+        let ids = self.ids(store)?;
+        // What those need that are not looked at nobody knows.
+        let are_all = ids.len() < BACKUPS_MAX;
+        for id in ids {
             run.check()?;
             let looked = self.look_at(store, &id, &held.packs)?;
             held.backups.extend(looked.found);
             held.unreadable.extend(looked.unreadable.map(|why| (id.clone(), why)));
             held.unfinished.extend(looked.is_unfinished.then(|| id.clone()));
             held.claims.extend(looked.claims.map(|claims| (id, claims)));
+        }
+        if !are_all {
+            held.packs.clear();
+            held.claims.clear();
         }
         Ok(held)
     }

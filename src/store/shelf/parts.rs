@@ -68,6 +68,11 @@ impl PackName {
         is_one.then(|| Self(text.to_owned()))
     }
 
+    /// The backup that it was made for.
+    pub fn id(&self) -> &str {
+        self.0.split_once('-').map_or("", |(id, _)| id)
+    }
+
     /// Whether a pack with this SHA-256 is the one that it was.
     pub fn is_of(&self, sha256: &str) -> bool {
         self.0.split_once('-').is_some_and(|(_, rest)| rest.get(..HASH_LEN) == sha256.get(..HASH_LEN))

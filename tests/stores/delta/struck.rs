@@ -132,6 +132,10 @@ impl Store for Struck {
         self.step(|store| store.delete_dir(dir))
     }
 
+    fn give_up(&mut self, dir: &str, keep: &dyn Fn(&str) -> bool) -> Result<(), Error> {
+        self.step(|store| store.give_up(dir, keep))
+    }
+
     fn free(&mut self) -> Result<Option<u64>, Error> {
         self.inner.free()
     }

@@ -167,7 +167,7 @@ impl World {
             for id in &going {
                 self.shelf.remove(store, id)?;
             }
-            self.shelf.sweep(store, &held, &going, run).map(drop)
+            self.shelf.sweep(store, &held, &going, run)
         })
     }
 
