@@ -16,7 +16,7 @@ pub(super) struct Fate {
     pub(super) steps: u64,
     /// At which one it dies; and whether that one was still done.
     pub(super) dies: Option<(u64, bool)>,
-    is_dead: bool,
+    pub(super) is_dead: bool,
 }
 
 /// Whose turn it is, of two.
