@@ -83,7 +83,8 @@ impl<'a> Record<'a> {
     where
         'a: 'b,
     {
-        let (known, facts, ending) = (Known::default(), Vec::new(), Ending::default());
+        let known = Known { damaged: self.known.damaged.clone(), ..Known::default() };
+        let (facts, ending) = (Vec::new(), Ending::default());
         Record { site: self.site, run, heard: None, new: self.new.clone(), begun: false, known, facts, ending }
     }
 

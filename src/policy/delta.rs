@@ -4,13 +4,18 @@ use std::fmt;
 
 use crate::model::BackupId;
 
-/// A backup is put together from no more pieces than this, and at least this many for each artifact: each is one more thing
-/// to look for at a restore, and one more line that every run sends.
-const PIECES_MAX: usize = 48;
+/// A backup is put together from about so many pieces at most, or so many for each artifact: each is one more thing to look
+/// for at a restore, and one more line that every run sends, of which one that changes nothing has room for no more.
+const PIECES_MAX: usize = 20;
 const PIECES_OF_ONE: usize = 3;
 
 /// Once there are too many pieces the short ones are sent again, until so many are left: the next runs have room.
 const PIECES_LEFT: usize = PIECES_MAX / 2;
+
+/// No more is sent again for that than this share of the backup, or these bytes, whatever is more. Where many large tables
+/// grow there are more pieces, then.
+const AGAIN_SHARE: u64 = 64;
+const AGAIN: u64 = 64 << 10;
 
 /// The first length that counts as short, in bytes.
 const SHORT: u64 = 4096;
@@ -103,7 +108,6 @@ pub fn decide(newest: Newest, artifacts: &[Vec<Piece>], packs: &[u64]) -> Decisi
     let new: u64 = pieces().filter(|piece| is_sent(piece, least)).map(|piece| piece.length).sum();
     let backup: u64 = pieces().map(|piece| piece.length).sum();
     let all = named.saturating_add(new);
-    // When next to nothing of it is there, sending the rest, too, makes the packs before it useless for good.
     if all > backup.saturating_mul(PACKS_MAX) {
         return Decision::Afresh(Why::Waste { packs: all, backup });
     }
@@ -131,12 +135,15 @@ fn least(artifacts: &[Vec<Piece>]) -> u64 {
     if count(artifacts, 0) <= most {
         return 0;
     }
-    let mut least = SHORT;
-    while count(artifacts, least) > PIECES_LEFT.max(PIECES_OF_ONE * artifacts.len() / 2 + 1) {
-        match least.checked_mul(2) {
-            Some(next) => least = next,
-            None => return u64::MAX,
-        }
+    let left = PIECES_LEFT.max(PIECES_OF_ONE * artifacts.len() / 2 + 1);
+    let pieces = || artifacts.iter().flatten();
+    let budget = AGAIN.max(pieces().map(|piece| piece.length).sum::<u64>() / AGAIN_SHARE);
+    let again = |least| -> u64 {
+        pieces().filter(|piece| piece.pack.is_some() && piece.length < least).map(|piece| piece.length).sum()
+    };
+    let (mut least, mut next) = (0, SHORT);
+    while count(artifacts, least) > left && again(next) <= budget && least < next {
+        (least, next) = (next, next.saturating_mul(2));
     }
     least
 }
@@ -194,12 +201,21 @@ mod tests {
     fn too_many_pieces_become_fewer_by_sending_the_short_ones_again() {
         // A table whose end went into a new pack with each run.
         let run = |n: usize| [lies(900_000, 0), lies(5000 + n as u64, n), lies(700, n)];
-        let artifacts: Vec<Vec<Piece>> = vec![(1..=17).flat_map(run).collect()];
+        let artifacts: Vec<Vec<Piece>> = vec![(1..=7).flat_map(run).collect()];
         let Decision::On { least, .. } = decide(Newest::Known(id()), &artifacts, &[16_000_000]) else { panic!() };
         assert!(least > 700 && least < 900_000, "{least}");
-        assert!(count(&artifacts, least) <= PIECES_MAX - 10, "the next runs have room");
+        assert!(count(&artifacts, least) <= PIECES_MAX - 5, "the next runs have room");
         let fewer = vec![artifacts[0][..PIECES_MAX].to_vec()];
         assert_eq!(super::least(&fewer), 0);
+    }
+
+    #[test]
+    fn large_tables_that_grow_are_not_sent_again_for_the_sake_of_few_pieces() {
+        let table = |n: usize| [lies(10_000_000, 0), lies(20_000, 1 + n), lies(20_000, 20 + n)];
+        let artifacts: Vec<Vec<Piece>> = vec![(0..12).flat_map(table).collect()];
+        let least = super::least(&artifacts);
+        assert!(least > 20_000 && least < 10_000_000, "{least}");
+        assert_eq!(count(&artifacts, least), 24, "more than one would like");
     }
 
     #[test]

@@ -77,9 +77,10 @@ fn prune_store(
     let mut held = opened.held(run)?;
     let place = opened.place.clone();
     let unfinished = abandoned(site, at, &held);
+    let suspects = held.suspects(&|id| record.is_damaged(id, &place));
     let whole = std::mem::take(&mut held.backups).into_iter().map(|found| Found {
         id: found.manifest.id.clone(),
-        whole: found.complete && !record.is_damaged(&found.manifest.id, &place),
+        whole: found.complete && !suspects.contains(&found.manifest.id),
         manifest: Some(found.manifest),
         copied: false,
     });

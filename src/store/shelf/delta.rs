@@ -5,6 +5,7 @@
 //! claim of every pack it sees; and what a list claims of older packs is claimed by the newest whole backup, too, which
 //! no clean-up removes.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -100,9 +101,18 @@ impl Shelf {
         run: &Run,
     ) -> Result<Option<Shelved>> {
         let packs = self.packs(store)?;
-        for other in self.ids(store)?.iter().filter(|other| *other != id && !is_damaged(other)) {
+        let ids = self.ids(store)?;
+        // Nobody knows which of the packs of a damaged one it is.
+        let mut suspects = BTreeSet::new();
+        for damaged in ids.iter().filter(|other| is_damaged(other)) {
+            suspects.extend(self.look_at(store, damaged, &packs)?.claims.flatten().into_iter().flatten());
+        }
+        for other in ids.iter().filter(|other| *other != id && !is_damaged(other)) {
             run.check()?;
-            if let Some(found) = self.look_at(store, other, &packs)?.found.filter(|found| found.complete) {
+            let found = self.look_at(store, other, &packs)?.found.filter(|found| found.complete);
+            let is_good =
+                |found: &Shelved| found.parts.as_ref().is_none_or(|parts| parts.names().is_disjoint(&suspects));
+            if let Some(found) = found.filter(is_good) {
                 return Ok(Some(found));
             }
         }

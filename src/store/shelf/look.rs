@@ -15,7 +15,20 @@ pub(super) struct Looked {
     pub(super) found: Option<Shelved>,
     unreadable: Option<String>,
     is_unfinished: bool,
-    claims: Option<Option<BTreeSet<PackName>>>,
+    pub(super) claims: Option<Option<BTreeSet<PackName>>>,
+}
+
+impl Held {
+    /// The backups that are damaged, and those that need a pack which one of them needs: it may be that one.
+    pub fn suspects(&self, is_damaged: &dyn Fn(&BackupId) -> bool) -> BTreeSet<BackupId> {
+        let claims = || self.claims.iter().filter_map(|(id, claims)| Some((id, claims.as_ref()?)));
+        let packs: BTreeSet<&PackName> =
+            claims().filter(|(id, _)| is_damaged(id)).flat_map(|(_, claims)| claims).collect();
+        let is_suspect = |claims: &BTreeSet<PackName>| claims.iter().any(|pack| packs.contains(pack));
+        let suspects = claims().filter(|(_, claims)| is_suspect(claims)).map(|(id, _)| id);
+        let damaged = self.backups.iter().map(|found| &found.manifest.id).filter(|id| is_damaged(id));
+        suspects.chain(damaged).cloned().collect()
+    }
 }
 
 impl Shelf {

@@ -19,7 +19,7 @@ pub(super) const PARTS_MAX: u64 = 1 << 20;
 const PACK: &str = ".pack";
 const SEALED: &str = ".pack.age";
 /// How many digits of a SHA-256 are in the name of a pack, and how many say to whom it is encrypted.
-const HASH_LEN: usize = 16;
+const HASH_LEN: usize = 12;
 const SEAL_LEN: usize = 8;
 
 /// The name of a pack: the backup that it was made for, what it holds, and to whom it is encrypted.
@@ -244,7 +244,7 @@ mod tests {
         let id: BackupId = "20261122T200000Z".parse().unwrap();
         let seals = [Seal::default(), Seal::to(&["age1a".into()]), Seal::to(&["age1b".into()])];
         let names: Vec<PackName> = seals.iter().map(|seal| PackName::new(&id, HASH, seal)).collect();
-        assert_eq!(names[0].as_str(), "20261122T200000Z-0123456789abcdef.pack");
+        assert_eq!(names[0].as_str(), "20261122T200000Z-0123456789ab.pack");
         assert!(names[1].as_str().ends_with(".pack.age") && names[1] != names[2]);
         for (name, seal) in names.iter().zip(&seals) {
             assert_eq!((PackName::parse(name.as_str()).as_ref(), &name.seal()), (Some(name), seal));
@@ -258,8 +258,8 @@ mod tests {
         for (from, to) in [
             ("20261101T200000Z-", "../"),
             ("20261101T200000Z", "2026"),
-            ("0123456789abcdef", "0123456789ABCDEF"),
-            ("0123456789abcdef", "../../../../../.."),
+            ("0123456789ab", "0123456789AB"),
+            ("0123456789ab", "../../../../"),
             (".pack", ".pack.age"),
             (".pack", ".sql.gz"),
             (" 0 ", " -1 "),
