@@ -127,7 +127,7 @@ fn a_clean_up_by_another_program_takes_nothing_that_is_being_sent() {
             cleaner.join().unwrap().unwrap_or_else(|error| panic!("seed {seed}: {}", error.report()));
             sender.join().unwrap()
         });
-        let when = format!("seed {seed}, {:?}", sent.as_ref().err().map(|error| error.report()));
+        let when = format!("seed {seed}, {:?}", sent.as_ref().err().map(tillstick::error::Error::report));
         world.all_are_whole(&when);
         assert!(sent.is_ok() || dies.is_some(), "{when}: a clean-up kept a copy from being made");
         world.send(world.store().as_mut(), &id).unwrap();

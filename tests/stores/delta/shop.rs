@@ -156,7 +156,7 @@ fn a_clean_up_leaves_what_the_rest_needs_and_no_more() {
     site.run(&["check", "--store", "away", "--drill"]).exits(0).prints(&["restored and equal"]);
     let last = site.ids().pop().unwrap();
     let parts = Parts::parse(&fs::read(shelf(&folder).join(&last).join("parts.gz")).unwrap()).unwrap();
-    let needed: Vec<String> = parts.packs().keys().map(|pack| pack.to_string()).collect();
+    let needed: Vec<String> = parts.packs().keys().map(ToString::to_string).collect();
     assert_eq!(packs(&folder), needed);
     assert!(needed.len() > 1, "the oldest pack is needed still");
 }

@@ -208,7 +208,7 @@ impl World {
         for dir in crate::kit::names(&folder) {
             if let Ok(bytes) = fs::read(folder.join(&dir).join("parts.gz")) {
                 let parts = tillstick::store::shelf::Parts::parse(&bytes).unwrap();
-                needed.extend(parts.packs().keys().map(|pack| pack.to_string()));
+                needed.extend(parts.packs().keys().map(ToString::to_string));
             }
         }
         let packs = crate::kit::names(&folder.join("packs"));
