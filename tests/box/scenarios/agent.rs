@@ -63,6 +63,7 @@ fn beside_a_tse_two_sticks_are_found_at_usb1_and_usb2_and_the_tse_is_not_touched
     }
     // The next backup takes the mounts away and brings them back.
     machine.tillstick("backup").exits(0);
+    until_sticks_are(machine, &["tse", "safe", "safe"]);
     machine.guest().must("cat /media/usb1/SHA256SUMS /media/usb2/SHA256SUMS");
     machine.pull(&one);
     machine.pull(&two);
