@@ -10,6 +10,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -18,13 +19,16 @@ use crate::config::FtpConfig;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::net;
 
+/// So many sessions are kept for a connection: one is resumed again and again.
+const SESSIONS: usize = 8;
+
 /// One connection.
 pub(super) enum Line {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
-/// How lines are secured: one for all of a store, so that sessions are resumed.
+/// How lines are secured.
 #[derive(Clone)]
 pub(super) struct Security {
     config: Arc<ClientConfig>,
@@ -56,6 +60,14 @@ impl Security {
             .with_protocol_versions(&[&rustls::version::TLS12])
             .map_err(|cause| Error::new(Kind::Io, "cannot set TLS up").because(cause))?;
         Ok(Self { config: Arc::new(client.with_root_certificates(roots).with_no_client_auth()), name })
+    }
+
+    /// The same for one control connection and its data: a server that demands resumed sessions wants that one's, and not
+    /// those of another connection that is open beside it.
+    pub(super) fn of_its_own(&self) -> Self {
+        let mut config = (*self.config).clone();
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        Self { config: Arc::new(config), name: self.name.clone() }
     }
 }
 

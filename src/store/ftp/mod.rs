@@ -69,7 +69,8 @@ impl Server {
     }
 
     fn connect(&self) -> Result<Control> {
-        let opened = Control::open(&self.config, self.security.as_ref(), &self.password);
+        let security = self.security.as_ref().map(Security::of_its_own);
+        let opened = Control::open(&self.config, security.as_ref(), &self.password);
         opened.context(|| format!("cannot log in at {}", self.config.host))
     }
 
