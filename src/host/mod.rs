@@ -27,4 +27,7 @@ pub mod tree;
 pub mod wake;
 #[cfg(feature = "web")]
 pub mod web;
+#[cfg(not(feature = "web"))]
+#[path = "web_off.rs"]
+pub mod web;
 pub mod xattr;

@@ -47,6 +47,33 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
     }
 }
 
+/// How long [`post`] waits for a sign of life, and for an answer.
+const SILENCE: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Posts something to a URL that is as good as a password: no message has more of it than its host.
+pub fn post(url: &str, ca_file: Option<&Path>, headers: &[(&str, &str)], body: &[u8]) -> Result<()> {
+    if !url.starts_with("https://") && !url.starts_with("http://") {
+        return Err(Error::new(Kind::Config, "the file with the URL holds none").help("write https://... into it"));
+    }
+    let mut request = agent(ca_file, SILENCE, ANSWER)?.post(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.send(body).map_err(failed).context(|| format!("cannot tell {}", host_of(url)))?;
+    match answer.status().as_u16() {
+        200..=299 => Ok(()),
+        status => Err(Error::new(Kind::Refused, format!("{} answers {status}", host_of(url)))
+            .help("look at the URL in the file: it may be an old one")),
+    }
+}
+
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    host.rsplit('@').next().unwrap_or_default()
+}
+
 /// What went wrong before there was an answer.
 pub fn failed(error: ureq::Error) -> Error {
     let text = match error {

@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use super::record::one_line;
 use super::runlog::{self, Untold};
 use super::{Site, StoreAt};
-use crate::config::{LogConfig, Mode, SecretAt};
-use crate::error::{Context, Error, Kind, Result};
-use crate::host::{durable, secret};
+use crate::config::{Mode, SecretAt};
+use crate::error::{Context, Result};
+use crate::host::{durable, secret, web};
 use crate::journal::{Ended, Outcome, RunKind};
 use crate::model::{Cancel, FileName, Quiet, Run};
 use crate::policy::redact::redact;
@@ -51,8 +51,9 @@ struct Ping {
 /// Where what runs had to say goes.
 struct Runs {
     state: PathBuf,
-    log: LogConfig,
     store: Option<StoreAt>,
+    post: Option<SecretAt>,
+    ca_file: Option<PathBuf>,
     of: (FileName, FileName),
 }
 
@@ -104,24 +105,9 @@ pub(super) fn over(site: &Site, kind: RunKind, ended: &Ended) {
     let backup = ended.backup.as_ref().map_or(String::new(), |id| format!(" {id}"));
     let why = ended.error.as_ref().map_or(String::new(), |why| format!(": {}", redact(why)));
     ping(site, kind, path, format!("{}{backup} {}{why}\n", kind.name(), ended.outcome.name()));
-    let config = &site.config;
-    if config.log.upload.is_none() && config.log.post_file.is_none() {
-        return;
+    if let Some(runs) = Runs::of(site) {
+        hand_in(Message::Runs(Box::new(runs), ended.outcome == Outcome::Failed));
     }
-    let store = config.log.upload.as_ref().and_then(|name| StoreAt::of(site, name).ok());
-    let store = store.filter(|at| at.config.enabled && (config.mode == Mode::OffSite || !at.config.kind.is_off_site()));
-    if let (Some(at), Ok(zone)) = (&store, config.zone())
-        && !matches!(retry::next(Timestamp::now(), None, at.config.hours.as_ref(), &zone), Try::Now)
-    {
-        return;
-    }
-    let of = (config.customer.clone(), config.box_name.clone());
-    let mut log = config.log.clone();
-    if config.mode == Mode::Local {
-        log.post_file = None;
-    }
-    let runs = Runs { state: config.state.clone(), log, store, of };
-    hand_in(Message::Runs(Box::new(runs), ended.outcome == Outcome::Failed));
 }
 
 fn ping(site: &Site, kind: RunKind, path: &'static str, body: String) {
@@ -153,11 +139,30 @@ impl Ping {
         let (place, question) =
             url.split_once('?').map_or((&*url, String::new()), |(place, q)| (place, format!("?{q}")));
         let url = format!("{}{}{question}", place.trim_end_matches('/'), self.path);
-        web::post(&url, self.ca_file.as_deref(), "text/plain; charset=utf-8", None, self.body.as_bytes())
+        let kind = [("content-type", "text/plain; charset=utf-8")];
+        web::post(&url, self.ca_file.as_deref(), &kind, self.body.as_bytes())
     }
 }
 
 impl Runs {
+    /// Where it goes now. `None` when it goes nowhere, or not at this hour: what is told to one is told to all.
+    fn of(site: &Site) -> Option<Self> {
+        let config = &site.config;
+        let leaves_the_house = config.mode == Mode::OffSite;
+        let store = config.log.upload.as_ref().and_then(|name| StoreAt::of(site, name).ok());
+        let store = store.filter(|at| at.config.enabled && (leaves_the_house || !at.config.kind.is_off_site()));
+        let post = config.log.post_file.clone().filter(|_| leaves_the_house);
+        if store.is_none() && post.is_none() {
+            return None;
+        }
+        let hours = store.as_ref().and_then(|at| at.config.hours.as_ref());
+        let zone = config.zone().ok()?;
+        let now = retry::next(Timestamp::now(), None, hours, &zone) == Try::Now;
+        let of = (config.customer.clone(), config.box_name.clone());
+        let (state, ca_file) = (config.state.clone(), config.log.ca_file.clone());
+        now.then_some(Self { state, store, post, ca_file, of })
+    }
+
     fn send(&self, failed: bool) -> Result<()> {
         let (path, now) = (self.state.join(LAST), Timestamp::now());
         let last = durable::read(&path, 100).ok().and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
@@ -189,64 +194,15 @@ impl Runs {
     }
 
     fn post(&self, untold: &[Untold]) -> Result<()> {
-        let Some(at) = &self.log.post_file else { return Ok(()) };
+        let Some(at) = &self.post else { return Ok(()) };
         let url = secret::read(at)?;
         let lines: Vec<u8> = untold.iter().flat_map(|run_log| run_log.lines.iter().copied()).collect();
-        web::post(&url, self.log.ca_file.as_deref(), "application/x-ndjson", Some("gzip"), &packed(&lines)?)
+        let kind = [("content-type", "application/x-ndjson"), ("content-encoding", "gzip")];
+        web::post(&url, self.ca_file.as_deref(), &kind, &packed(&lines)?)
     }
 }
 
 fn packed(lines: &[u8]) -> Result<Vec<u8>> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(lines).and_then(|()| gzip.finish()).context(|| "cannot compress what runs had to say".into())
-}
-
-#[cfg(feature = "web")]
-mod web {
-    use super::*;
-    use std::path::Path;
-
-    /// How long is waited for a sign of life, and for an answer.
-    const SILENCE: Duration = Duration::from_secs(5);
-    const ANSWER: Duration = Duration::from_secs(10);
-
-    pub(super) fn post(
-        url: &str,
-        ca_file: Option<&Path>,
-        kind: &str,
-        encoding: Option<&str>,
-        body: &[u8],
-    ) -> Result<()> {
-        let doing = || format!("cannot tell {}", host_of(url));
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            return Err(Error::new(Kind::Config, "the file with the URL holds none").help("write https://... into it"));
-        }
-        let mut request = crate::host::web::agent(ca_file, SILENCE, ANSWER)?.post(url).header("content-type", kind);
-        if let Some(encoding) = encoding {
-            request = request.header("content-encoding", encoding);
-        }
-        let answer = request.send(body).map_err(crate::host::web::failed).context(doing)?;
-        match answer.status().as_u16() {
-            200..=299 => Ok(()),
-            status => Err(Error::new(Kind::Refused, format!("{} answers {status}", host_of(url)))
-                .help("look at the URL in the file: it may be an old one")),
-        }
-    }
-
-    /// What may be told of a URL: the rest of it is as good as a password.
-    fn host_of(url: &str) -> &str {
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        host.rsplit('@').next().unwrap_or_default()
-    }
-}
-
-#[cfg(not(feature = "web"))]
-mod web {
-    use super::*;
-    use std::path::Path;
-
-    pub(super) fn post(_: &str, _: Option<&Path>, _: &str, _: Option<&str>, _: &[u8]) -> Result<()> {
-        Err(Error::new(Kind::Config, "this program was built without the feature `web`"))
-    }
 }

@@ -106,6 +106,15 @@ fn what_runs_had_to_say_goes_to_a_store_without_secrets() {
     assert!(!text.contains("geheim") && text.contains("password=***"), "{text}");
     assert!(runs(&site).iter().all(|name| name.ends_with(".told")), "{:?}", runs(&site));
 
+    // While the store gets nothing, nothing counts as told.
+    a_day_later(&site);
+    let text = fs::read_to_string(site.config()).unwrap();
+    let off = text.replace("[stores.away]\n", "[stores.away]\nenabled = false\n");
+    fs::write(site.config(), off).unwrap();
+    site.run(&["check"]).exits(0);
+    assert!(runs(&site).last().unwrap().ends_with(".jsonl"), "{:?}", runs(&site));
+    fs::write(site.config(), text).unwrap();
+
     site.run(&["list", "--store", "away"]).exits(0);
     site.run(&["store", "purge", "--customer", "004711", "--yes"]).exits(0);
     assert!(!away.join("logs/004711").join("kasse-1").join(&now[0]).exists());
