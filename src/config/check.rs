@@ -7,7 +7,7 @@ use super::report::Report;
 use super::take::dotted;
 use super::tree::{Place, Table, find};
 use super::{Config, SourceKind, StickPath, StoreKind};
-use crate::model::{ArtifactName, FileName};
+use crate::model::{ArtifactName, FileName, LOGS, STATUS};
 
 /// Reports every contradiction between keys.
 pub(super) fn check(config: &Config, tree: &Table, report: &mut Report) {
@@ -47,13 +47,9 @@ fn artifact_names(config: &Config, tree: &Table, report: &mut Report) {
 /// What copies are noted under; see the journal's places.
 const TAKEN: [&str; 2] = ["primary", "stick"];
 
-/// In stores, boxes tell how they stand, and what their runs had to say, in folders of these names beside those of the
-/// customers.
-const BESIDE: [&str; 2] = ["logs", "status"];
-
 /// A store may not have the name of what is no store, and no customer that of what is no customer.
 fn store_names(config: &Config, tree: &Table, report: &mut Report) {
-    if BESIDE.iter().any(|name| config.customer.as_str().eq_ignore_ascii_case(name)) {
+    if [LOGS, STATUS].iter().any(|name| config.customer.as_str().eq_ignore_ascii_case(name)) {
         let at = find(tree, &["customer"]).map(|entry| entry.key_at);
         let message = "stores have another folder of this name".to_owned();
         report.wrong(at, "customer", message, Some("choose another one".into()));

@@ -119,8 +119,7 @@ impl<'a> RunLog<'a> {
         let backup = ended.backup.as_ref().map(ToString::to_string);
         let line = Line { at: ended.at, level: level.into(), text: told(&text), outcome, backup, ..Line::default() };
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.written = 0;
-        notes.add(&bytes_of(&line));
+        notes.write(&bytes_of(&line));
         // From now on it may be told.
         notes.file = None;
     }
@@ -144,11 +143,14 @@ impl Monitor for RunLog<'_> {
 
 impl Notes {
     fn add(&mut self, bytes: &[u8]) {
-        let full = self.written + bytes.len() > MAX;
-        if full {
-            return;
+        if self.written + bytes.len() <= MAX {
+            self.written += bytes.len();
+            self.write(bytes);
         }
-        self.written += bytes.len();
+    }
+
+    /// Also beyond what a run may have to say.
+    fn write(&mut self, bytes: &[u8]) {
         match &mut self.file {
             // A full disk is told elsewhere.
             Some(file) => drop(file.write_all(bytes)),

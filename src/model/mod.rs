@@ -13,7 +13,7 @@ pub use manifest::{
     ArtifactFacts, MANIFEST_FORMAT, MANIFEST_MAX, Manifest, PlainFacts, SourceFacts, TableRows, TextFacts,
 };
 pub use manifest_file::{ManifestFile, SIGNATURE_MAX};
-pub use name::{ArtifactName, FileName, name_problem};
+pub use name::{ArtifactName, FileName, LOGS, STATUS, name_problem};
 pub use public_key::PublicKey;
 pub use run::{Cancel, Event, Monitor, Quiet, Run, Stage};
 pub use sink::Sink;

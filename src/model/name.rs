@@ -4,6 +4,12 @@ use std::fmt;
 
 use crate::error::{Error, Kind};
 
+/// The folder of a store in which boxes tell how they stand, beside those of the customers; no customer is called so.
+pub const STATUS: &str = "status";
+
+/// The folder of a store with what runs had to say; no customer is called so either.
+pub const LOGS: &str = "logs";
+
 /// The longest name we accept, in characters: leaves room for `<customer>_<source>_<box>.sql.gz.001` in 255 UTF-16 units.
 const NAME_MAX: usize = 60;
 

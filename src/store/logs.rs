@@ -2,10 +2,8 @@
 
 use super::{Content, Store};
 use crate::error::Result;
-use crate::model::{FileName, Run};
+use crate::model::{FileName, LOGS, Run};
 
-/// The folder of that; no customer is called so.
-pub const LOGS: &str = "logs";
 /// So many runs of a box stay; of those before them the store is cleared.
 const KEPT: usize = 1000;
 

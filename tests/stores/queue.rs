@@ -1,6 +1,7 @@
 //! What waits for a store: the agent sends it, whatever came in between.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan};
@@ -123,6 +124,19 @@ fn outside_of_its_hours_the_agent_sends_nothing_and_a_person_may() {
     assert_eq!(store(&site, "away")["waiting"], 0, "{}", agent.log(&site));
 }
 
+/// Kills a copy when much of a file has come to the folder `dir`, and tells how much.
+pub(crate) fn copy_killed_half_way(site: &Box, dir: &Path) -> u64 {
+    let mut copying = site.start(&["copy"]);
+    let grown = || {
+        let part = names(dir).into_iter().find(|name| name.ends_with(".part"));
+        part.and_then(|part| fs::metadata(dir.join(part)).ok()).map_or(0, |part| part.len())
+    };
+    assert!(comes(|| grown() > 700_000));
+    copying.kill().unwrap();
+    copying.wait().unwrap();
+    grown()
+}
+
 #[test]
 fn a_copy_that_was_killed_goes_on_where_it_was() {
     let folder = Folder::new();
@@ -131,16 +145,7 @@ fn a_copy_that_was_killed_goes_on_where_it_was() {
     site.run(&["backup", "--no-copy"]).exits(0);
     let id = site.ids().pop().unwrap();
     let size = fs::metadata(site.artifact(&id)).unwrap().len();
-    let mut copying = site.start(&["copy"]);
-    let dir = folder.0.path().join(format!("nas/004711/kasse-1/{id}"));
-    let grown = || {
-        let part = names(&dir).into_iter().find(|name| name.ends_with(".part"));
-        part.and_then(|part| fs::metadata(dir.join(part)).ok()).map_or(0, |part| part.len())
-    };
-    assert!(comes(|| grown() > 700_000));
-    copying.kill().unwrap();
-    copying.wait().unwrap();
-    let sent = grown();
+    let sent = copy_killed_half_way(&site, &folder.0.path().join(format!("nas/004711/kasse-1/{id}")));
     assert!(sent < size, "{sent} of {size}: it was to be killed half-way");
     site.configure("", &format!("[stores.away]\n{}\n", folder.table()));
     let rest = site.run(&["copy", "--json"]).exits(0).json();

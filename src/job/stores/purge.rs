@@ -9,9 +9,8 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::durable;
 use crate::job::Site;
 use crate::journal::RunKind;
-use crate::model::{BackupId, FileName, Run};
-use crate::store::logs::LOGS;
-use crate::store::shelf::{STATUS, Shelf};
+use crate::model::{BackupId, FileName, LOGS, Run, STATUS};
+use crate::store::shelf::Shelf;
 use crate::trust::signing::BoxKey;
 
 /// What is there of a customer, or was.

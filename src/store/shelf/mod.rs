@@ -31,10 +31,9 @@ pub use rebuilt::Unsealing;
 
 use serde::{Deserialize, Serialize};
 
-use super::logs::LOGS;
 use super::{Content, Entry, Sent, Store};
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{ArtifactName, BackupId, FileName, Manifest, Run};
+use crate::model::{ArtifactName, BackupId, FileName, LOGS, Manifest, Run, STATUS};
 use crate::primary::{MANIFEST, SHA256SUMS, SIGNATURE, Stored, sums};
 
 const OWNER: &str = "box.json";
@@ -44,8 +43,6 @@ const PACKS: &str = "packs";
 const PARTS: &str = "parts.gz";
 /// The manifest of a backup that lies in packs.
 const MANIFEST_GZ: &str = "manifest.json.gz";
-/// The folder in which boxes tell how they stand; no customer is called so.
-pub const STATUS: &str = "status";
 const OWNER_MAX: u64 = 4096;
 
 /// More backups of one box than this are not read: with one an hour it takes more than a year.

@@ -1,8 +1,7 @@
 //! What of a backup the packs in a store have already, found by comparing it with a backup that is there and here.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::Xxh3;
@@ -158,14 +157,15 @@ fn cut(stored: &Stored, facts: &ArtifactFacts, seed: u64, run: &Run) -> Result<V
         let mut left = length;
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(READ_LEN).min(READ_LEN);
-            let read = read_some(&mut file, &mut buffer[..most]).context(|| format!("cannot read {path:?}"))?;
-            if read == 0 {
-                return Err(damaged(stored, facts));
+            let piece = &mut buffer[..most];
+            match file.read_exact(piece) {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(damaged(stored, facts)),
+                read => read.context(|| format!("cannot read {path:?}"))?,
             }
-            hash.update(&buffer[..read]);
-            sha256.update(&buffer[..read]);
-            left -= read as u64;
-            done += read as u64;
+            hash.update(piece);
+            sha256.update(piece);
+            left -= most as u64;
+            done += most as u64;
             run.progress(done)?;
         }
         chunks.push(Chunk { hash: hash.digest128(), length });
@@ -174,15 +174,6 @@ fn cut(stored: &Stored, facts: &ArtifactFacts, seed: u64, run: &Run) -> Result<V
     match (done, format!("{:x}", sha256.finalize())) == (facts.size, facts.sha256.clone()) {
         true => Ok(chunks),
         false => Err(damaged(stored, facts)),
-    }
-}
-
-fn read_some(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    loop {
-        match file.read(buffer) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            read => return read,
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::Packs;
 use crate::contract::Subject as _;
 use crate::directory::Folder;
 use crate::kit::{Box, names, ran, receipts, sql, tillstick, tool};
-use crate::running::comes;
+use crate::queue::copy_killed_half_way;
 use crate::till;
 
 const ARTIFACT: &str = "004711_kasse.sql.gz";
@@ -275,16 +275,7 @@ fn a_pack_that_was_cut_off_is_gone_on_with() {
     site.run(&["backup", "--no-copy"]).exits(0);
     let id = site.ids().pop().unwrap();
     let size = fs::metadata(site.artifact(&id)).unwrap().len();
-    let mut copying = site.start(&["copy"]);
-    let dir = shelf(&folder).join("packs");
-    let grown = || {
-        let part = names(&dir).into_iter().find(|name| name.ends_with(".part"));
-        part.and_then(|part| fs::metadata(dir.join(part)).ok()).map_or(0, |part| part.len())
-    };
-    assert!(comes(|| grown() > 700_000));
-    copying.kill().unwrap();
-    copying.wait().unwrap();
-    let sent = grown();
+    let sent = copy_killed_half_way(&site, &shelf(&folder).join("packs"));
     configure(&site, &folder, "");
     let listed = site.run(&["list", "--store", "away"]).exits(0).out;
     assert!(listed.contains("not finished"), "{listed}");
