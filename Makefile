@@ -6,13 +6,16 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 BUILD := $(or $(CARGO_TARGET_DIR),target)
+# The demo and the tests share one build: what cargo builds for `cargo test`, examples included.
+DEV := $(BUILD)/debug
 # The machine that `cross`, `deb` and `tarball` build for, as Rust names it.
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
-# How `build`, `cross`, `deb`, `tarball` and `image` build; what ships is `release`, which takes many times longer than `quick`.
+# How `build`, `cross`, `deb`, `tarball` and `image` build; what ships is `release`, which takes many times longer than `dev`.
 PROFILE ?= release
+BUILT = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
 .PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-stores test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-box bench-sizes
-.PHONY: build man completions card cross deb tarball dist image clean
+.PHONY: native build man completions card cross deb tarball dist image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -20,8 +23,7 @@ help: ## this list
 setup: ## install what building and testing need (Debian packages)
 	@tests/setup.sh
 
-demo: setup ## the main job, from nothing to a proven restore
-	$(CARGO) build --profile quick --locked --bin tillstick --example till
+demo: setup native ## the main job, from nothing to a proven restore
 	@examples/demo.sh
 
 test: setup ## the tests a change needs
@@ -51,24 +53,23 @@ test-stores: setup ## stores on servers: Ceph of this Debian as S3 service, unpa
 
 test-box: setup ## the box on a real kernel in an emulated machine: sticks are plugged in and pulled (ONLY=word for some, BOX_ACCEL=tcg without KVM)
 	@tests/box/prepare.sh $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
-	$(CARGO) test --locked --profile quick --test box -- $(ONLY)
+	$(CARGO) test --locked --test box -- $(ONLY)
 
-test-installed: setup ## the systemd unit on a machine that systemd has booted, with a stick in its port
+test-installed: setup native ## the systemd unit on a machine that systemd has booted, with a stick in its port
 	@tests/box/prepare.sh $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
-	$(CARGO) build --profile quick --locked --bin tillstick
-	@tests/installed/run.sh $(BUILD)/quick/tillstick $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
+	@tests/installed/run.sh $(DEV)/tillstick $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
 
 box: setup ## the same machine for a person: type `plug stick1.img`
 	@tests/box/prepare.sh $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
-	$(CARGO) test --locked --profile quick --test box -- --interactive
+	$(CARGO) test --locked --test box -- --interactive
 
 soak: setup ## the emulated box with pulls, kills and failures at random, until something does not hold (BOX_SEED=n for the same again)
 	@tests/box/prepare.sh $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
-	$(CARGO) test --locked --profile quick --test box -- --soak
+	$(CARGO) test --locked --test box -- --soak
 
 bench-box: setup ## figures of the whole box in the emulated machine; takes about five minutes
 	@tests/box/prepare.sh $(or $(BOX_CACHE),$(BUILD)/tmp/box-cache)
-	$(CARGO) test --locked --profile quick --test box -- --bench
+	$(CARGO) test --locked --test box -- --bench
 
 bench: setup ## speed and memory side by side with what one would use instead; takes about ten minutes
 	$(CARGO) build --release --locked --bin tillstick --example till
@@ -87,48 +88,49 @@ bench-latency: ## what a backup to a slow target costs the till, side by side; t
 bench-sizes: setup ## size of the program for TARGET=armv7-unknown-linux-gnueabihf with each feature; takes about twenty minutes
 	@benches/sizes.sh $(if $(filter command line,$(origin TARGET)),$(TARGET),armv7-unknown-linux-gnueabihf)
 
+native:
+	$(CARGO) build --locked --bin tillstick --example till
+
 build: ## the release binary
 	$(CARGO) build --profile $(PROFILE) --locked --bin tillstick
 
 man: build ## the manual page, into target/
-	$(BUILD)/$(PROFILE)/tillstick man > $(BUILD)/tillstick.1
+	$(BUILD)/$(BUILT)/tillstick man > $(BUILD)/tillstick.1
 
 completions: build ## bash, zsh and fish completions, into target/completions/
 	mkdir -p $(BUILD)/completions
-	$(BUILD)/$(PROFILE)/tillstick completions bash > $(BUILD)/completions/tillstick.bash
-	$(BUILD)/$(PROFILE)/tillstick completions zsh > $(BUILD)/completions/_tillstick
-	$(BUILD)/$(PROFILE)/tillstick completions fish > $(BUILD)/completions/tillstick.fish
+	$(BUILD)/$(BUILT)/tillstick completions bash > $(BUILD)/completions/tillstick.bash
+	$(BUILD)/$(BUILT)/tillstick completions zsh > $(BUILD)/completions/_tillstick
+	$(BUILD)/$(BUILT)/tillstick completions fish > $(BUILD)/completions/tillstick.fish
 
-card: ## the cards with the light's patterns, docs/card.*.svg and .pdf, from the same data that the box plays
+card: native ## the cards with the light's patterns, docs/card.*.svg and .pdf, from the same data that the box plays
 	@packaging/install.sh librsvg2-bin fonts-dejavu-core
-	$(CARGO) build --profile quick --locked --bin tillstick
 	@set -e; for l in de en es; do \
-	  $(BUILD)/quick/tillstick card --lang $$l -o docs/card.$$l.svg; \
+	  $(DEV)/tillstick card --lang $$l -o docs/card.$$l.svg; \
 	  SOURCE_DATE_EPOCH=0 rsvg-convert -f pdf -o docs/card.$$l.pdf docs/card.$$l.svg; done
 
 cross: setup ## the release binary for TARGET=armv7-unknown-linux-gnueabihf (or aarch64-..., x86_64-unknown-linux-gnu), in target/TARGET/release
 	@CARGO='$(CARGO)' packaging/cross/run.sh $(TARGET) build --profile $(PROFILE) --locked --bin tillstick
 
-deb: cross build ## the Debian package for TARGET, in target/packages
-	@packaging/deb.sh $(TARGET) $(BUILD)/$(TARGET)/$(PROFILE)/tillstick $(BUILD)/$(PROFILE)/tillstick $(BUILD)/packages
+deb: cross native ## the Debian package for TARGET, in target/packages
+	@packaging/deb.sh $(TARGET) $(BUILD)/$(TARGET)/$(BUILT)/tillstick $(DEV)/tillstick $(BUILD)/packages
 
-tarball: cross build ## the program for TARGET with what belongs to it, for systems without packages, in target/packages
-	@packaging/tarball.sh $(TARGET) $(BUILD)/$(TARGET)/$(PROFILE)/tillstick $(BUILD)/$(PROFILE)/tillstick $(BUILD)/packages
+tarball: cross native ## the program for TARGET with what belongs to it, for systems without packages, in target/packages
+	@packaging/tarball.sh $(TARGET) $(BUILD)/$(TARGET)/$(BUILT)/tillstick $(DEV)/tillstick $(BUILD)/packages
 
 dist: ## the source tarball with all crates, for Buildroot, in buildroot/dist
 	@packaging/dist.sh buildroot
 
-test-packages: setup ## packages for ARM and this machine: built (quick, or PROFILE=release), run under qemu-user, installed, upgraded and purged in a chroot
-	@CARGO='$(CARGO)' tests/packages/run.sh $(BUILD) $(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),quick)
+test-packages: setup native ## packages for ARM and this machine: built (as tests are, or PROFILE=release), run under qemu-user, installed, upgraded and purged in a chroot
+	@CARGO='$(CARGO)' tests/packages/run.sh $(BUILD) $(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),dev)
 
-image: ## a bootable firmware image of a demo box for an emulated ARM machine, in target/image (needs root)
+image: native ## a bootable firmware image of a demo box for an emulated ARM machine, in target/image (needs root)
 	@$(MAKE) --no-print-directory deb TARGET=armv7-unknown-linux-gnueabihf PROFILE=$(PROFILE)
-	$(CARGO) build --profile quick --locked --example till
-	@mkdir -p $(BUILD)/image && $(BUILD)/quick/examples/till make $(BUILD)/image/till.db 20000
+	@mkdir -p $(BUILD)/image && $(DEV)/examples/till make $(BUILD)/image/till.db 20000
 	@packaging/image/build.sh $(BUILD)/packages/tillstick_*_armhf.deb $(or $(IMAGE_CACHE),$(BUILD)/tmp/image-cache) $(BUILD)/image $(BUILD)/image/till.db
 
-test-image: ## builds that image (quick, or PROFILE=release), boots it, plugs a stick in, and looks at the light, the stick and the root
-	@$(MAKE) --no-print-directory image PROFILE=$(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),quick)
+test-image: ## builds that image (as the tests build, or PROFILE=release), boots it, plugs a stick in, and looks at the light, the stick and the root
+	@$(MAKE) --no-print-directory image PROFILE=$(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),dev)
 	@tests/image/run.py $(BUILD)/image
 
 test-buildroot: ## the Buildroot tree against the Buildroot 2026.02 that BUILDROOT names

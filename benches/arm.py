@@ -17,7 +17,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
-TILL = BUILD / "quick/examples/till"
+TILL = BUILD / "debug/examples/till"
 TARGETS = ["armv7-unknown-linux-gnueabihf", "aarch64-unknown-linux-gnu"]
 CACHE = pathlib.Path(os.environ.get("CROSS_CACHE", pathlib.Path.home() / ".cache/tillstick-cross"))
 REST_SECONDS = 10

@@ -2,7 +2,7 @@
 # The main job from nothing, as `make demo` shows it: no root, nothing outside demo-out/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-bin=$(realpath "${CARGO_TARGET_DIR:-target}")/quick
+bin=$(realpath "${CARGO_TARGET_DIR:-target}")/debug
 export PATH=$bin:$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8
 out=$PWD/demo-out
 rm -rf "$out"; mkdir "$out"; cd "$out"

@@ -12,11 +12,11 @@ else
 fi
 
 export TILLSTICK_PROOF=full
-"$cargo" test --locked --profile quick --no-run "${proofs[@]/#/--test=}"
+"$cargo" test --locked --no-run "${proofs[@]/#/--test=}"
 times=('seconds  proof')
 for proof in "${proofs[@]}"; do
   begin=$SECONDS
-  "$cargo" test --locked --profile quick --quiet --test "$proof"
+  "$cargo" test --locked --quiet --test "$proof"
   times+=("$(printf '%7d  %s' $((SECONDS - begin)) "$proof")")
 done
 printf '%s\n' "${times[@]}"

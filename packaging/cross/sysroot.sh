@@ -26,10 +26,13 @@ fi
 
 lower=${target//-/_}
 upper=${lower^^}
+flags="-L native=$sysroot/usr/lib/$gnu -C link-arg=-Wl,-rpath-link,$sysroot/lib/$gnu"
+# The short instructions, which every ARMv7-A has and Debian's C compiler uses too: Rust's target would use the long ones.
+if [ "$arch" = armhf ]; then flags+=' -C target-feature=+thumb-mode'; fi
 cat <<ENV
 export PKG_CONFIG_ALLOW_CROSS=1
 export CC_$lower=$gnu-gcc AR_$lower=$gnu-ar CARGO_TARGET_${upper}_LINKER=$gnu-gcc
 export PKG_CONFIG_LIBDIR_$lower=$sysroot/usr/lib/$gnu/pkgconfig PKG_CONFIG_SYSROOT_DIR_$lower=$sysroot
-export CARGO_TARGET_${upper}_RUSTFLAGS='-L native=$sysroot/usr/lib/$gnu -C link-arg=-Wl,-rpath-link,$sysroot/lib/$gnu'
+export CARGO_TARGET_${upper}_RUSTFLAGS='$flags'
 export CARGO_TARGET_${upper}_RUNNER='qemu-${gnu%%-*}-static -L /usr/$gnu -E LD_LIBRARY_PATH=$sysroot/usr/lib/$gnu:$sysroot/lib/$gnu:/usr/$gnu/lib'
 ENV

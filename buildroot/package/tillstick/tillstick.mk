@@ -23,6 +23,13 @@ TILLSTICK_CARGO_BUILD_OPTS = --bin tillstick --no-default-features \
 	--features "$(strip $(TILLSTICK_FEATURES))"
 TILLSTICK_CARGO_INSTALL_OPTS = $(TILLSTICK_CARGO_BUILD_OPTS)
 
+# The short instructions, as C programs get them by this option: a quarter
+# smaller. Rust's target would use the long ones.
+ifeq ($(BR2_ARM_INSTRUCTIONS_THUMB2),y)
+TILLSTICK_CARGO_ENV = \
+	CARGO_TARGET_$(call UPPERCASE,$(RUSTC_TARGET_NAME))_RUSTFLAGS="-C target-feature=+thumb-mode"
+endif
+
 define TILLSTICK_INSTALL_UDEV_RULES
 	$(INSTALL) -D -m 0644 $(@D)/udev-rules/70-tillstick.rules \
 		$(TARGET_DIR)/lib/udev/rules.d/70-tillstick.rules
