@@ -14,7 +14,7 @@ TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 PROFILE ?= release
 BUILT = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-stores test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-box bench-sizes
+.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-stores test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-stores bench-box bench-sizes
 .PHONY: native build man completions card cross deb tarball dist image clean
 
 help: ## this list
@@ -80,6 +80,12 @@ bench-servers: ## dumps and restores of MariaDB and PostgreSQL next to their own
 	@tests/servers/prepare.sh $(or $(SERVER_CACHE),$(BUILD)/tmp/server-cache)
 	$(CARGO) build --release --locked --bin tillstick
 	@python3 benches/servers.py $(or $(SERVER_CACHE),$(BUILD)/tmp/server-cache)
+
+bench-stores: ## copies to S3, SFTP and FTPS next to rclone, curl, sftp, scp and lftp on the same servers, and our memory with 4 GiB
+	@tests/stores/prepare.sh $(or $(STORE_CACHE),$(BUILD)/tmp/store-cache)
+	@packaging/install.sh rclone lftp curl openssh-client openssl
+	$(CARGO) build --release --locked --bin tillstick
+	@python3 benches/stores.py $(or $(STORE_CACHE),$(BUILD)/tmp/store-cache)
 
 bench-latency: ## what a backup to a slow target costs the till, side by side; takes about eight minutes
 	$(CARGO) build --release --locked --bin tillstick --example till

@@ -2,9 +2,9 @@
 # Starts Ceph of the cache, with its gateway for S3, in the folder DIR: one monitor, one OSD in memory, one gateway on PORT, and
 # with TLS on PORT + 2. It needs no root. Says `ready`, and goes on until its standard input is closed: whoever started it may
 # die as it likes.
-# Usage: ceph.sh CACHE DIR PORT TLS; TLS holds srv.pem and srv.key
+# Usage: ceph.sh CACHE DIR PORT TLS [SIZE]; TLS holds srv.pem and srv.key, SIZE is what it can hold, in bytes
 set -euo pipefail
-root=$1/root dir=$2 port=$3 tls=$4
+root=$1/root dir=$2 port=$3 tls=$4 size=${5:-3221225472}
 export LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu/ceph
 export PYTHONPATH=$root/usr/lib/python3/dist-packages PATH=$root/usr/bin:$PATH
 export CEPH_CONF=$dir/ceph.conf
@@ -53,7 +53,7 @@ mon max pg per osd = 2000
 mon osd min up ratio = 0
 osd data = $dir/osd
 osd objectstore = memstore
-memstore device bytes = 3221225472
+memstore device bytes = $size
 osd heartbeat grace = 60
 rgw data = $dir/rgw
 rgw frontends = beast endpoint=127.0.0.1:$port ssl_endpoint=127.0.0.1:$((port + 2)) ssl_certificate=$tls/srv.pem ssl_private_key=$tls/srv.key

@@ -29,6 +29,8 @@ mod ftpd;
 #[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod line;
 #[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
+mod locked;
+#[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod s3;
 #[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod servers;

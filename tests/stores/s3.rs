@@ -27,6 +27,7 @@ pub(crate) struct Bucket {
     endpoint: String,
     bucket: String,
     prefix: &'static str,
+    access_key: &'static str,
     more: String,
     dir: TempDir,
 }
@@ -37,9 +38,18 @@ impl Bucket {
     fn of(at: SocketAddr, endpoint: String) -> Self {
         let bucket = format!("till-backups-{}", BUCKETS.fetch_add(1, Ordering::SeqCst));
         make_bucket(at, &bucket);
-        let made = Self { endpoint, bucket, prefix: "", more: "timeout = \"30s\"".into(), dir: scratch() };
-        secret_file(&made.secret(), "SKTEST\n");
+        Self::there(endpoint, bucket, "AKTEST", "SKTEST")
+    }
+
+    fn there(endpoint: String, bucket: String, access_key: &'static str, secret_key: &str) -> Self {
+        let made = Self { endpoint, bucket, prefix: "", access_key, more: "timeout = \"30s\"".into(), dir: scratch() };
+        secret_file(&made.secret(), secret_key);
         made
+    }
+
+    /// One of Ceph that somebody made, by the key of somebody.
+    pub(crate) fn of_ceph(bucket: &str, access_key: &'static str, secret_key: &str) -> Self {
+        Self::there(format!("http://{}", CEPH.at), bucket.to_owned(), access_key, secret_key)
     }
 
     /// On Ceph, in plain text.
@@ -95,10 +105,11 @@ impl Bucket {
 impl Subject for Bucket {
     fn table(&self) -> String {
         format!(
-            "type = \"s3\"\nendpoint = {:?}\nbucket = {:?}\nprefix = {:?}\naccess_key = \"AKTEST\"\nsecret_key_file = {:?}\n{}",
+            "type = \"s3\"\nendpoint = {:?}\nbucket = {:?}\nprefix = {:?}\naccess_key = {:?}\nsecret_key_file = {:?}\n{}",
             self.endpoint,
             self.bucket,
             self.prefix,
+            self.access_key,
             self.secret(),
             self.more
         )

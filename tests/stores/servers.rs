@@ -78,15 +78,26 @@ pub(crate) static CEPH: LazyLock<Ceph> = LazyLock::new(|| {
 impl Ceph {
     /// No more than so many bytes may lie in the bucket from now on.
     pub(crate) fn bound(&self, bucket: &str, bytes: u64) {
-        let (root, size) = (CACHE.join("root"), format!("--max-size={bytes}"));
-        let lib = root.join("usr/lib/x86_64-linux-gnu");
+        let size = format!("--max-size={bytes}");
         for what in [&["quota", "set", &size][..], &["quota", "enable"]] {
-            let mut command = Command::new(root.join("usr/bin/radosgw-admin"));
-            command.args(what).args(["--quota-scope=bucket", "--bucket", bucket]);
-            command.env("CEPH_CONF", self.dir.path().join("ceph.conf"));
-            command.env("LD_LIBRARY_PATH", format!("{}:{}", lib.display(), lib.join("ceph").display()));
-            assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+            self.admin(&[what, &["--quota-scope=bucket", "--bucket", bucket]].concat());
         }
+    }
+
+    /// Somebody else who has keys.
+    pub(crate) fn user(&self, name: &str, access_key: &str, secret_key: &str) {
+        let named = [format!("--uid={name}"), format!("--display-name={name}")];
+        let keys = [format!("--access-key={access_key}"), format!("--secret-key={secret_key}")];
+        self.admin(&["user", "create", &named[0], &named[1], &keys[0], &keys[1]]);
+    }
+
+    fn admin(&self, args: &[&str]) {
+        let root = CACHE.join("root");
+        let lib = root.join("usr/lib/x86_64-linux-gnu");
+        let mut command = Command::new(root.join("usr/bin/radosgw-admin"));
+        command.args(args).env("CEPH_CONF", self.dir.path().join("ceph.conf"));
+        command.env("LD_LIBRARY_PATH", format!("{}:{}", lib.display(), lib.join("ceph").display()));
+        assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success(), "{args:?}");
     }
 }
 
