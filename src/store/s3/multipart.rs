@@ -2,6 +2,7 @@
 //! that are there, as far as their MD5 is that of our own bytes.
 
 use std::io::Read;
+use std::thread;
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -11,7 +12,7 @@ use super::sign::{base64, hex, unhex};
 use super::xml::{self, next_page};
 use super::{PART, PARTS_MAX, SHA256};
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::Run;
+use crate::model::{Quiet, Run};
 use crate::store::Sent;
 use crate::store::content::Content;
 
@@ -45,17 +46,26 @@ pub(super) fn put(
         None => Upload { id: begin(http, key, content)?, etags: Vec::new(), sent: 0, whole: Sha256::new() },
     };
     let resumed = upload.sent;
+    let length = |at: u64| part_len.min(content.size() - at);
+    let mut hashed = hash_part(content, upload.sent, length(upload.sent), &mut upload.whole, run)?;
     while upload.sent < content.size() {
-        let (at, len) = (upload.sent, part_len.min(content.size() - upload.sent));
-        let hashed = hash_part(content, at, len, &mut upload.whole, run)?;
+        let (at, len) = (upload.sent, length(upload.sent));
         let number = upload.etags.len() + 1;
         let query = [("partNumber", number.to_string()), ("uploadId", upload.id.clone())];
         let open = || Ok(Box::new(content.reader(at, pace, run)?.take(len)) as Box<dyn Read + Send>);
         let body = Body::Stream { open: &open, size: len, sha256: &hashed.sha256 };
-        let answer = http.ask("PUT", key, &query, &[md5_header(&hashed.md5)], body)?;
+        let (answer, next) = thread::scope(|scope| {
+            // The next part is hashed while this one is under way. What is told of progress is what was sent.
+            let (whole, quiet) = (&mut upload.whole, Run { monitor: &Quiet, cancel: run.cancel });
+            let hash = move || hash_part(content, at + len, length(at + len), whole, &quiet);
+            let next = thread::Builder::new().spawn_scoped(scope, hash).context(|| "cannot start a thread".into());
+            let answer = http.ask("PUT", key, &query, &[md5_header(&hashed.md5)], body);
+            (answer, next.map(thread::ScopedJoinHandle::join))
+        });
         // A service that encrypts has a name of its own for it.
-        upload.etags.push(answer.etag().unwrap_or_else(|| hex(&hashed.md5)));
+        upload.etags.push(answer?.etag().unwrap_or_else(|| hex(&hashed.md5)));
         upload.sent += len;
+        hashed = next?.unwrap_or_else(|_| Err(Error::new(Kind::Io, "hashing what is to be sent broke off")))?;
     }
     if hex(&upload.whole.finalize()) != content.sha256() {
         abort(http, key, &upload.id)?;
