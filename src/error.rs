@@ -28,6 +28,8 @@ pub enum Kind {
     Refused,
     /// The content is not what it must be: truncated, changed, not a database.
     Damaged,
+    /// It is encrypted, and none of the keys at hand opens it.
+    Sealed,
     /// Somebody pressed Ctrl-C or stopped the service.
     Cancelled,
     /// Some of the copies were made and some were not.

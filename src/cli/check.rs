@@ -38,7 +38,8 @@ pub(super) struct Args {
     /// Where scratch databases are made when a stick or store is drilled.
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     scratch: PathBuf,
-    /// The file with the key of encrypted backups; without, what lies there encrypted is compared.
+    /// The file with the key of encrypted backups; without, what lies there encrypted is compared, and of its content
+    /// nothing is shown.
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
     /// Believe backups that no known box has signed.
@@ -89,7 +90,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
         }
     };
     context.screen.result(&findings, |findings| lines(findings))?;
-    Ok(if findings.iter().all(|finding| finding.problem.is_none()) { Exit::Done } else { Exit::Failed })
+    let looked_inside = args.drill || args.identity.is_some();
+    Ok(match findings.iter().any(|finding| finding.problem.is_some()) {
+        true => Exit::Failed,
+        false if looked_inside && findings.iter().any(|finding| finding.unproven.is_some()) => Exit::Partly,
+        false => Exit::Done,
+    })
 }
 
 fn lines(findings: &[Finding]) -> Vec<String> {
@@ -99,7 +105,8 @@ fn lines(findings: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
         let id = finding.id.as_ref().map(ToString::to_string).unwrap_or_default();
         let good = if finding.drilled { "restored and equal" } else { "good" };
-        format!("{id}  {}  {}", finding.artifact, finding.problem.as_deref().unwrap_or(good))
+        let said = finding.problem.as_deref().or(finding.unproven.as_deref()).unwrap_or(good);
+        format!("{id}  {}  {said}", finding.artifact)
     };
     findings.iter().map(line).collect()
 }

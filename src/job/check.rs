@@ -34,7 +34,20 @@ pub struct Finding {
     pub drilled: bool,
     /// What is wrong, if anything.
     pub problem: Option<String>,
+    /// Of what is encrypted and could not be opened: what was shown of it, what was not, and what helps.
+    pub unproven: Option<String>,
 }
+
+/// What a look at a backup came to.
+pub(super) struct Judged {
+    /// The first problem.
+    pub(super) problem: Option<String>,
+    /// What was done to show that it is good.
+    pub(super) how: How,
+}
+
+/// What was shown of an artifact that nobody has the key to.
+const SEALED_FILE: &str = "encrypted, and of the size and SHA-256 that its manifest says";
 
 /// Checks backups in the primary: the one named, or all.
 pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, trust: &Trust, run: &Run) -> Result<Vec<Finding>> {
@@ -52,17 +65,17 @@ pub fn primary(site: &Site, id: Option<&BackupId>, with_drill: bool, trust: &Tru
                 trust.vouch_here(&file, run)?;
                 Ok(file)
             });
-            let looked_at = match file {
+            let Judged { problem, how } = match file {
                 Ok(file) => {
                     warn_unsealed(stored.id(), file.sealed, run);
                     checker.artifacts(&file.manifest, |facts| Ok(Box::new(stored.open(&facts.name)?)))?
                 }
                 Err(error) => {
                     checker.found(Some(stored.id()), "manifest.json", false, Some(error.report()));
-                    Some(error.report())
+                    Judged { problem: Some(error.report()), how: checker.how() }
                 }
             };
-            record.proved(stored.id(), Place::primary(), checker.how(), looked_at.as_deref());
+            record.proved(stored.id(), Place::primary(), how, problem.as_deref());
         }
         Ok(checker.finish(record))
     })
@@ -99,10 +112,10 @@ pub fn on_stick(
                 }
                 continue;
             }
-            let problem = checker
+            let Judged { problem, how } = checker
                 .artifacts(&stored.manifest, |facts| generations::open_artifact(fs.as_mut(), &stored, &facts.name))?;
             if site.is_some_and(|site| site.box_id == stored.manifest.box_id) {
-                record.proved_on(&stick, &stored.manifest.id, checker.how(), problem.as_deref());
+                record.proved_on(&stick, &stored.manifest.id, how, problem.as_deref());
             }
         }
         for (id, why) in unreadable.iter().filter(|(id, _)| wanted(id)) {
@@ -157,22 +170,48 @@ impl<'a> Checker<'a> {
         Self { place, scratch, site, trust, run, findings: Vec::new() }
     }
 
-    /// Looks at all artifacts of a backup; gives the first problem.
+    /// Looks at all artifacts of a backup.
     pub(super) fn artifacts<'r>(
         &mut self,
         manifest: &Manifest,
         mut open: impl FnMut(&ArtifactFacts) -> Result<Box<dyn Read + Send + 'r>>,
-    ) -> Result<Option<String>> {
-        let mut first = None;
+    ) -> Result<Judged> {
+        let mut judged = Judged { problem: None, how: self.how() };
         for facts in &manifest.artifacts {
             let mut open = || open(facts);
-            let problem = problem(self.artifact(facts, &mut open))?;
-            first = first.or_else(|| problem.clone());
+            let looked = match self.artifact(facts, &mut open) {
+                Err(why) if why.kind() == Kind::Sealed => {
+                    judged.how = How::Checked;
+                    let looked = open().and_then(|file| verify_sealed(file, facts, self.run));
+                    looked.map(|()| Some(unproven(SEALED_FILE, &why)))
+                }
+                looked => looked.map(|()| None),
+            };
+            let (problem, unproven) = match looked {
+                Ok(unproven) => (None, unproven),
+                Err(error) => (problem(Err(error))?, None),
+            };
+            judged.problem = judged.problem.or_else(|| problem.clone());
             // Accounts are read through only: to restore them would make them.
-            let drilled = self.scratch.is_some() && !pieces::is_accounts(facts);
-            self.found(Some(&manifest.id), facts.name.as_str(), drilled, problem);
+            let drilled = self.scratch.is_some() && !pieces::is_accounts(facts) && unproven.is_none();
+            self.note(Some(&manifest.id), facts.name.as_str(), drilled, (problem, unproven));
         }
-        Ok(first)
+        Ok(judged)
+    }
+
+    /// Notes what was found of a backup that nobody can look into: `shown` of it was that it is as it was put there, unless
+    /// there is a problem.
+    pub(super) fn sealed(
+        &mut self,
+        manifest: &Manifest,
+        (shown, why): (&str, &Error),
+        problem: Option<String>,
+    ) -> Judged {
+        for facts in &manifest.artifacts {
+            let unproven = problem.is_none().then(|| unproven(shown, why));
+            self.note(Some(&manifest.id), facts.name.as_str(), false, (problem.clone(), unproven));
+        }
+        Judged { problem, how: How::Checked }
     }
 
     fn artifact<'r>(
@@ -181,11 +220,6 @@ impl<'a> Checker<'a> {
         open: &mut dyn FnMut() -> Result<Box<dyn Read + Send + 'r>>,
     ) -> Result<()> {
         let Self { trust, run, site, .. } = *self;
-        match (sealed.plain.is_some() && trust.identities.is_empty(), self.scratch) {
-            (true, None) => return verify_sealed(open()?, sealed, run),
-            (true, Some(_)) => return trust.identities.open(open()?).map(drop),
-            _ => {}
-        }
         let (facts, mut open) = (&sealed.opened(), || opened(open()?, sealed, &trust.identities));
         verify(open()?, facts, run)?;
         match self.scratch {
@@ -212,17 +246,38 @@ impl<'a> Checker<'a> {
 
     pub(super) fn finish(self, record: &mut Record) -> Vec<Finding> {
         let bad: Vec<&String> = self.findings.iter().filter_map(|finding| finding.problem.as_ref()).collect();
+        let closed: Vec<&String> = self.findings.iter().filter_map(|finding| finding.unproven.as_ref()).collect();
+        let all = self.findings.len();
         if let Some(first) = bad.first() {
-            let (bad, all) = (bad.len(), self.findings.len());
-            record.falls_short(Outcome::Failed, &format!("{bad} of {all} are not good: {first}"));
+            record.falls_short(Outcome::Failed, &format!("{} of {all} are not good: {first}", bad.len()));
+        } else if let Some(first) = closed.first()
+            && (self.scratch.is_some() || !self.trust.identities.is_empty())
+        {
+            record.falls_short(Outcome::Partly, &format!("{} of {all} could not be opened: {first}", closed.len()));
         }
         self.findings
     }
 
     pub(super) fn found(&mut self, id: Option<&BackupId>, artifact: &str, drilled: bool, problem: Option<String>) {
-        let (place, artifact) = (self.place.clone(), artifact.to_owned());
-        self.findings.push(Finding { place, id: id.cloned(), artifact, drilled, problem });
+        self.note(id, artifact, drilled, (problem, None));
     }
+
+    fn note(
+        &mut self,
+        id: Option<&BackupId>,
+        artifact: &str,
+        drilled: bool,
+        (problem, unproven): (Option<String>, Option<String>),
+    ) {
+        let (place, artifact) = (self.place.clone(), artifact.to_owned());
+        self.findings.push(Finding { place, id: id.cloned(), artifact, drilled, problem, unproven });
+    }
+}
+
+/// What is told of something that was `shown` to be as it was put there, and cannot be opened.
+fn unproven(shown: &str, why: &Error) -> String {
+    let help = why.remedy().map_or(String::new(), |help| format!("; {help}"));
+    format!("{shown}; its content is not proven: {}{help}", why.messages().join(": "))
 }
 
 /// What a check found: nothing, a problem to report, or that it was stopped.

@@ -53,7 +53,7 @@ impl RunKind {
 pub enum Outcome {
     /// All of it was done.
     Done,
-    /// The backup was made, and some of its copies failed.
+    /// The backup was made, and some of its copies failed; or some of what was to be looked into is encrypted.
     Partly,
     /// It failed, or found something that is damaged.
     Failed,

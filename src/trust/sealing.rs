@@ -36,10 +36,13 @@ impl Identities {
     }
 
     /// What `sealed` holds.
+    ///
+    /// # Errors
+    /// [`Kind::Sealed`] when none of them is its key.
     pub fn open<'a>(&self, sealed: Box<dyn Read + Send + 'a>) -> Result<Box<dyn Read + Send + 'a>> {
         if self.is_empty() {
             return Err(
-                Error::new(Kind::Refused, "it is encrypted").help("name the file with your key: --identity FILE")
+                Error::new(Kind::Sealed, "it is encrypted").help("name the file with your key: --identity FILE")
             );
         }
         let decryptor = age::Decryptor::new(sealed).map_err(unreadable)?;
@@ -50,10 +53,8 @@ impl Identities {
 
 fn unreadable(cause: age::DecryptError) -> Error {
     match cause {
-        age::DecryptError::NoMatchingKeys => {
-            Error::new(Kind::Refused, "it is encrypted to other keys than those given")
-                .help("name the file with the right key: --identity FILE")
-        }
+        age::DecryptError::NoMatchingKeys => Error::new(Kind::Sealed, "it is encrypted to other keys than those given")
+            .help("name the file with the right key: --identity FILE"),
         age::DecryptError::Io(cause) => Error::new(Kind::Io, "it cannot be read").because(cause),
         cause => Error::new(Kind::Damaged, "it is not what was encrypted").because(cause),
     }
@@ -110,8 +111,8 @@ mod tests {
         for with in [&one, &two] {
             assert_eq!(opened(with, bytes.clone()).unwrap(), b"ten years of books");
         }
-        assert_eq!(opened(&other, bytes.clone()).unwrap_err().kind(), Kind::Refused);
-        assert_eq!(opened(&Identities::default(), bytes).unwrap_err().kind(), Kind::Refused);
+        assert_eq!(opened(&other, bytes.clone()).unwrap_err().kind(), Kind::Sealed);
+        assert_eq!(opened(&Identities::default(), bytes).unwrap_err().kind(), Kind::Sealed);
     }
 
     #[test]

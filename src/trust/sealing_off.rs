@@ -12,7 +12,7 @@ pub struct Identities;
 impl Identities {
     /// No identity is of use to this build.
     pub fn read(_path: &Path) -> Result<Self> {
-        Err(off())
+        Err(off(Kind::Refused))
     }
 
     /// Whether there are none.
@@ -22,16 +22,16 @@ impl Identities {
 
     /// Refuses.
     pub fn open<'a>(&self, _sealed: Box<dyn Read + Send + 'a>) -> Result<Box<dyn Read + Send + 'a>> {
-        Err(off())
+        Err(off(Kind::Sealed))
     }
 }
 
 /// Refuses.
 pub fn seal<W: Write>(_recipients: &[String], _from: &mut dyn Read, _to: W) -> Result<W> {
-    Err(off())
+    Err(off(Kind::Refused))
 }
 
-fn off() -> Error {
-    Error::new(Kind::Refused, "this tillstick was built without encryption")
+fn off(kind: Kind) -> Error {
+    Error::new(kind, "this tillstick was built without encryption")
         .help("use a build with the feature `encryption`; `age` itself opens such files, too")
 }

@@ -71,11 +71,6 @@ fn copies_in_a_store_are_opened_with_the_key_and_by_age_itself() {
     tool("age", &["-d", "-i", text(&key), "-o", text(&plain), text(&sealed)]);
     assert_eq!(fs::read(&plain).unwrap(), fs::read(site.artifact(&id)).unwrap());
 
-    site.run(&["check", "--store", "away", "--read"]).exits(0);
-    site.run(&["check", "--store", "away", "--drill"]).exits(1).prints(&["--identity FILE"]);
-    site.run(&["check", "--store", "away", "--drill", "--identity", text(&key)])
-        .exits(0)
-        .prints(&["restored and equal"]);
     let again = site.run(&["copy", "--to", "away", "--json"]).exits(0).json();
     assert_eq!(again["copies"][0]["bytes"], 0, "{again}");
 
@@ -85,6 +80,51 @@ fn copies_in_a_store_are_opened_with_the_key_and_by_age_itself() {
     fs::write(&sealed, bytes).unwrap();
     site.run(&["check", "--store", "away", "--read"]).exits(1).prints(&["SHA-256"]);
     restore(&site, &[&id, "--store", "away", "--identity", text(&key)]).exits(1);
+}
+
+const DRILL: [&str; 4] = ["check", "--store", "away", "--drill"];
+const READ: [&str; 4] = ["check", "--store", "away", "--read"];
+
+/// How the copy in the store was last shown to be good; `None` when none counts.
+fn shown(site: &Box) -> Option<String> {
+    let told = site.run(&["status", "--json"]).exits(0).json();
+    let listed = site.run(&["list", "--json"]).exits(0).json();
+    let how = listed[0]["copies"][0]["proof"]["how"].as_str().map(str::to_owned);
+    assert_eq!(told["newest_copied"].is_string(), how.is_some(), "{told} {listed}");
+    how
+}
+
+#[test]
+fn without_the_key_a_drill_tells_what_it_could_not_show_and_finds_no_damage() {
+    let site = Box::new();
+    let (key, to) = pair(&site, "key.txt");
+    let (other, _) = pair(&site, "other.txt");
+    let away = sealing(&site, &to);
+    let id = site.backup();
+    let hashed = "of the size and SHA-256 that its manifest says; its content is not proven";
+    site.run(&READ).exits(0).prints(&[hashed, "--identity FILE"]);
+    site.run(&DRILL).exits(3).prints(&[hashed, "it is encrypted; name the file with your key: --identity FILE"]);
+    let with_other = ["--identity", text(&other)];
+    for look in [DRILL, READ] {
+        site.run(&[&look[..], &with_other].concat()).exits(3).prints(&[hashed, "other keys", "--identity FILE"]);
+    }
+    let told = site.run(&[&DRILL[..], &["--json"]].concat()).exits(3).json();
+    assert_eq!((&told[0]["problem"], &told[0]["drilled"]), (&serde_json::Value::Null, &false.into()), "{told}");
+    assert!(told[0]["unproven"].as_str().unwrap().contains(hashed), "{told}");
+    // It counts as before, and as no more than what was shown.
+    assert_eq!(shown(&site).as_deref(), Some("checked"));
+    site.run(&[&DRILL[..], &["--identity", text(&key)]].concat()).exits(0).prints(&["restored and equal"]);
+    assert_eq!(shown(&site).as_deref(), Some("drilled"));
+
+    let sealed = away.join("004711/kasse-1").join(&id).join("004711_kasse.sql.gz.age");
+    let mut bytes = fs::read(&sealed).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&sealed, bytes).unwrap();
+    for more in [&[][..], &with_other] {
+        site.run(&[&DRILL[..], more].concat()).exits(1).prints(&["SHA-256 is not the one"]);
+    }
+    assert_eq!(shown(&site), None, "what is damaged counts no more");
 }
 
 /// Nothing but empty folders and locks.
@@ -106,7 +146,10 @@ fn a_stick_is_encrypted_again_and_again_and_a_fresh_box_recovers_from_it() {
     assert!(stick.files().iter().any(|name| name == "004711_kasse.sql.gz.age"), "{:?}", stick.files());
     assert!(!stick.files().iter().any(|name| name.ends_with(".sql.gz")), "{:?}", stick.files());
     site.run(&["check", "--stick", stick.text()]).exits(0);
-    site.run(&["check", "--stick", stick.text(), "--drill", "--identity", text(&key)]).exits(0);
+    let drill = ["check", "--stick", stick.text(), "--drill"];
+    site.run(&drill).exits(3).prints(&["its content is not proven", "--identity FILE"]);
+    assert_ne!(site.run(&["status", "--json"]).exits(0).json()["newest_copied"], serde_json::Value::Null);
+    site.run(&[&drill[..], &["--identity", text(&key)]].concat()).exits(0);
     let fresh = site.path("fresh");
     let args = ["recover", stick.text(), "--into", text(&fresh), "--yes"];
     ran(tillstick(&args)).exits(1).says(&["encrypted", "--identity FILE"]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::super::check::{Checker, Finding, kind, warn_unsealed};
+use super::super::check::{Checker, Finding, Judged, kind, warn_unsealed};
 use super::super::provenance::Trust;
 use super::super::record::recorded;
 use super::{Opened, StoreAt};
@@ -12,6 +12,9 @@ use crate::job::Site;
 use crate::model::{BackupId, Run};
 use crate::policy::provenance::Lies;
 use crate::store::shelf::{PackName, Parts, Unsealing};
+
+/// What was shown of packs that nobody has the key to.
+const SEALED_PACKS: &str = "in packs that are encrypted, and of the SHA-256 that their names say";
 
 /// How closely a store is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -70,18 +73,16 @@ pub fn check(
                 }
                 continue;
             }
-            let problem = match (&found.parts, depth) {
-                (Some(parts), Depth::Read) if found.has_sealed_packs() && trust.identities.is_empty() => {
+            let closed = opened.shelf.closed(opened.store.as_mut(), found, &trust.identities);
+            let Judged { problem, how } = match (&found.parts, closed) {
+                (Some(parts), Some(why)) => {
                     let problem = packs.look(&mut opened, parts, run)?;
-                    for facts in &found.manifest.artifacts {
-                        checker.found(Some(id), facts.name.as_str(), false, problem.clone());
-                    }
-                    problem
+                    checker.sealed(&found.manifest, (SEALED_PACKS, &why), problem)
                 }
                 _ => checker.artifacts(&found.manifest, |facts| opened.artifact(id, &facts.name, &unsealing))?,
             };
             if found.manifest.box_id == site.box_id {
-                record.proved_in(place.clone(), label.clone(), id, checker.how(), problem.as_deref());
+                record.proved_in(place.clone(), label.clone(), id, how, problem.as_deref());
             }
         }
         for (id, why) in held.unreadable.iter().filter(|(id, _)| wanted(id)) {

@@ -100,7 +100,11 @@ pub struct Shelved {
 impl Shelved {
     /// Whether its packs are encrypted.
     pub fn has_sealed_packs(&self) -> bool {
-        self.parts.as_ref().is_some_and(|parts| parts.packs().keys().any(|pack| !pack.seal().is_none()))
+        self.a_sealed_pack().is_some()
+    }
+
+    fn a_sealed_pack(&self) -> Option<&PackName> {
+        self.parts.as_ref()?.packs().into_keys().find(|pack| !pack.seal().is_none())
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::parts::{PackName, Part};
-use super::{PACKS, PARTS, Shelf};
+use super::{PACKS, PARTS, Shelf, Shelved};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::scratch;
 use crate::model::{ArtifactName, BackupId, Run};
@@ -70,6 +70,17 @@ impl Shelf {
         }
         file.rewind().context(|| "cannot read what was put together".into())?;
         Ok(file)
+    }
+
+    /// Why these keys do not open the packs of a backup, all of which are encrypted to the same recipients. Whatever else
+    /// is wrong with them is found when they are read.
+    pub fn closed(&self, store: &mut dyn Store, found: &Shelved, identities: &Identities) -> Option<Error> {
+        let pack = found.a_sealed_pack()?;
+        let sealed: Box<dyn Read + Send> = match identities.is_empty() {
+            true => Box::new(io::empty()),
+            false => store.open(&self.pack_path(pack)).ok()?,
+        };
+        identities.open(sealed).err().filter(|error| error.kind() == Kind::Sealed)
     }
 
     /// Reads a pack through, and fails unless it is what was put there; nobody's key is needed.

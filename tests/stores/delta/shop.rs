@@ -334,8 +334,13 @@ fn packs_are_encrypted_whole_and_opened_by_the_key_alone() {
     assert_eq!(receipts(&fresh.join("kasse.db")), receipts(&site.database()));
 
     // Without the key every byte of the packs can be checked, too.
-    site.run(&["check", "--store", "away", "--read"]).exits(0);
-    site.run(&["check", "--store", "away", "--drill", "--identity", key.to_str().unwrap()]).exits(0);
+    let hashed = "of the SHA-256 that their names say; its content is not proven";
+    let drill = ["check", "--store", "away", "--drill"];
+    site.run(&["check", "--store", "away", "--read"]).exits(0).prints(&[hashed]);
+    site.run(&drill).exits(3).prints(&[hashed, "it is encrypted", "--identity FILE"]);
+    site.run(&with(&drill, &site.path("other.txt"))).exits(3).prints(&[hashed, "other keys"]);
+    assert_eq!(site.run(&["status", "--json"]).exits(0).json()["newest_copied"], third.as_str());
+    site.run(&with(&drill, &key)).exits(0);
     let pack = shelf(&folder).join("packs").join(packs(&folder).remove(0));
     let good = fs::read(&pack).unwrap();
     let mut bytes = good.clone();
@@ -343,6 +348,7 @@ fn packs_are_encrypted_whole_and_opened_by_the_key_alone() {
     bytes[middle] ^= 1;
     fs::write(&pack, &bytes).unwrap();
     site.run(&["check", "--store", "away", "--read"]).exits(1).prints(&["is not what was put there"]);
+    site.run(&drill).exits(1).prints(&["is not what was put there"]);
     site.run(&["check", "--store", "away", "--read", "--identity", key.to_str().unwrap()]).exits(1);
     fs::write(&pack, &good).unwrap();
     site.run(&["check", "--store", "away", "--read"]).exits(0);
