@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::upload::{Files, Uploads};
+use super::upload::{Files, Uploads, Written};
 use super::{Entry, Store};
 use crate::config::DirectoryConfig;
 use crate::error::{Context, Error, Kind, Result};
@@ -101,6 +101,14 @@ impl Directory {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
 
+    /// The disk may have been unmounted since it was opened, and another one may be in its place.
+    fn is_still_there(&self) -> Result<()> {
+        match marker(&self.root)?.id == self.medium {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Missing, format!("another disk than before is mounted at {:?}", self.root))),
+        }
+    }
+
     fn make_dirs(&self, dir: &Path) -> Result<()> {
         if dir.is_dir() {
             return Ok(());
@@ -134,9 +142,8 @@ impl Files for Directory {
         }
     }
 
-    fn write(&mut self, path: &str, from: u64, content: &mut dyn Read) -> Result<()> {
-        // The disk may have been unmounted since it was opened.
-        marker(&self.root)?;
+    fn write(&mut self, path: &str, from: u64, content: &mut dyn Read) -> Result<Written> {
+        self.is_still_there()?;
         let path = self.at(path);
         self.make_dirs(path.parent().unwrap_or(&self.root))?;
         let mut write = || -> io::Result<()> {
@@ -148,7 +155,7 @@ impl Files for Directory {
             io::copy(content, &mut file)?;
             file.sync_all()
         };
-        write().context(|| format!("cannot write {path:?}"))
+        write().map(|()| Written::All).context(|| format!("cannot write {path:?}"))
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<()> {
@@ -164,6 +171,8 @@ impl Files for Directory {
     }
 
     fn list_all(&mut self, dir: &str) -> Result<Vec<Entry>> {
+        // What is no longer mounted is not empty.
+        self.is_still_there()?;
         let path = self.at(dir);
         let list = || -> io::Result<Vec<Entry>> {
             let mut all = Vec::new();

@@ -15,6 +15,15 @@ pub(super) const PART: &str = ".part";
 /// What is sent again when a put goes on, in bytes: the end of a file that was cut off may be what nobody wrote.
 const AGAIN: u64 = 256 << 10;
 
+/// What became of what was to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// All of it is there.
+    All,
+    /// Nothing of it: this server begins no file in its middle.
+    Nothing,
+}
+
 /// What a kind of store with files must be able to do.
 pub(super) trait Files: Clone + Send + 'static {
     /// Which medium it is.
@@ -25,7 +34,7 @@ pub(super) trait Files: Clone + Send + 'static {
     fn size(&mut self, path: &str) -> Result<Option<u64>>;
     /// Writes `content` into the file from `from` on, which makes the file (and its folders) when that is 0; what it had
     /// there or behind is gone. It is durable once this returned, as far as the kind can.
-    fn write(&mut self, path: &str, from: u64, content: &mut dyn Read) -> Result<()>;
+    fn write(&mut self, path: &str, from: u64, content: &mut dyn Read) -> Result<Written>;
     /// Gives the file another name in its folder, in one step; what has that name is gone.
     fn rename(&mut self, from: &str, to: &str) -> Result<()>;
     /// The SHA-256 of a file in hex, by the server's own reckoning, where it offers that.
@@ -81,13 +90,14 @@ impl<F: Files> Uploads<F> {
         Ok(found == (content.size(), content.sha256().to_owned()))
     }
 
-    fn send(&mut self, path: &str, from: u64, content: &Content, run: &Run) -> Result<()> {
+    fn send(&mut self, path: &str, from: u64, content: &Content, run: &Run) -> Result<Written> {
         run.begin(Stage::Copy, path, content.size());
-        self.files
+        let written = self
+            .files
             .write(path, from, content.reader(from, self.pace, run)?.as_mut())
             .context(|| format!("cannot write {path:?}"))?;
         run.end(Stage::Copy);
-        Ok(())
+        Ok(written)
     }
 }
 
@@ -116,15 +126,15 @@ impl<F: Files> Store for Uploads<F> {
         let part = join(dir, &part_name);
         let mut from = self.find_part(&part_name, name, dir, content)?;
         loop {
-            self.send(&part, from, content, run)?;
-            if self.holds(&part, content, run)? {
+            let written = self.send(&part, from, content, run)?;
+            if written == Written::All && self.holds(&part, content, run)? {
                 break;
             }
             self.files.delete(&part)?;
             if from == 0 {
                 return Err(self.did_not_keep(path, content, run));
             }
-            // What was there was not what had been sent.
+            // What was there was not what had been sent, or cannot be gone on with.
             from = 0;
         }
         self.files.rename(&part, path).context(|| format!("cannot give {path:?} its name"))?;

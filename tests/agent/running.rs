@@ -40,7 +40,11 @@ pub(crate) const BY_HAND: &str = "[schedule]\nenabled = false\n";
 
 impl Agent {
     pub(crate) fn start(site: &Box) -> Self {
-        let mut command = agent(site);
+        Self::of(site, agent(site))
+    }
+
+    /// The same by another command.
+    pub(crate) fn of(site: &Box, mut command: Command) -> Self {
         command.arg("-v");
         let log = std::fs::File::create(site.path("agent.log")).unwrap();
         let process = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();

@@ -91,7 +91,14 @@ fn a_disk_that_is_unmounted_while_the_store_is_open_is_not_filled() {
     fs::create_dir(folder.path()).unwrap();
     let error = quietly(|run| store.put("4711/b/x", &Content::bytes(noise(1000, 1)), run)).unwrap_err();
     assert_eq!(error.kind(), Kind::Missing, "{}", error.report());
+    let error = store.list("4711/b").unwrap_err();
+    assert_eq!(error.kind(), Kind::Missing, "what is not mounted is not empty: {}", error.report());
     assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
+    // Another disk in its place is another medium.
+    init_directory(&folder.config(), folder.0.path(), true).unwrap();
+    let error = quietly(|run| store.put("4711/b/x", &Content::bytes(noise(1000, 1)), run)).unwrap_err();
+    assert!(error.report().contains("another disk"), "{}", error.report());
+    assert_eq!(folder.files().unwrap(), ["tillstick-store.json"]);
 }
 
 #[test]

@@ -2,12 +2,13 @@
 //! The servers come from `make test-stores`.
 
 use std::fs;
+use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tillstick::error::{Error, Kind};
+use tillstick::error::{Context as _, Error, Kind};
 
-use crate::contract::{Subject, holds, noise, open_it, opened, put};
+use crate::contract::{Subject, get, holds, noise, open_it, opened, put};
 use crate::delta::Packs;
 use crate::ftpd::{Ftpd, Proftpd};
 use crate::kit::{is_root, scratch};
@@ -41,7 +42,7 @@ impl Folder {
         let word = match how {
             Proftpd::Explicit => "explicit",
             Proftpd::Implicit => "implicit",
-            Proftpd::Plain => "none",
+            Proftpd::Plain | Proftpd::NoRestart => "none",
             Proftpd::Sftp => {
                 let ftpd = Ftpd::proftpd(how);
                 let key = fs::read_to_string(ftpd.path("host.pub")).unwrap();
@@ -96,7 +97,7 @@ fn the_contract_holds_in_a_folder_of_proftpds_sftp() {
 #[ignore = "make test-stores"]
 fn the_contract_holds_in_a_folder_of_vsftpd() {
     if is_root() {
-        holds(&Folder::of(Ftpd::vsftpd(), "type = \"ftp\""));
+        holds(&Folder::of(Ftpd::vsftpd(""), "type = \"ftp\""));
     }
 }
 
@@ -115,6 +116,29 @@ fn the_verbs_work_over_packs_in_a_folder_of_proftpd() {
 }
 
 #[test]
+#[cfg(feature = "encryption")]
+#[ignore = "make test-stores"]
+fn encrypted_copies_in_a_folder_of_proftpd_are_read_by_whoever_has_the_key() {
+    crate::sealed::life(&Folder::proftpd(Proftpd::Explicit), ".sql.gz.age");
+}
+
+#[test]
+#[cfg(feature = "encryption")]
+#[ignore = "make test-stores"]
+fn encrypted_packs_in_a_folder_of_proftpd_are_read_by_whoever_has_the_key() {
+    crate::sealed::life(&Packs(&Folder::proftpd(Proftpd::Implicit)), ".pack.age");
+}
+
+#[test]
+#[cfg(feature = "encryption")]
+#[ignore = "make test-stores"]
+fn an_encrypted_copy_that_was_cut_off_goes_on_in_a_folder_of_proftpd() {
+    let folder = Folder::proftpd(Proftpd::Explicit);
+    let proxy = Proxy::twin(folder.ftpd.ports());
+    crate::sealed::goes_on(&Folder { host: "127.0.0.2", ..folder }, &proxy, AGAIN + 100_000);
+}
+
+#[test]
 #[ignore = "make test-stores"]
 fn a_line_that_is_cut_anywhere_leaves_nothing_wrong_in_a_folder_of_proftpd() {
     let folder = Folder::proftpd(Proftpd::Explicit);
@@ -122,6 +146,59 @@ fn a_line_that_is_cut_anywhere_leaves_nothing_wrong_in_a_folder_of_proftpd() {
     let folder = Folder { host: "127.0.0.2", ..folder };
     let sizes = [(200_000, proof::cases(30, 700)), (9_000_000, proof::cases(6, 300))];
     anywhere(&folder, &proxy, sizes, |cut, size| cut.saturating_sub(AGAIN + 20_000).min(size));
+}
+
+/// Servers that begin no file in its middle: one says so after `REST`, the other to it.
+fn without_restart() -> Vec<Folder> {
+    let vsftpd = || Folder::of(Ftpd::vsftpd("cmds_denied=REST\n"), "type = \"ftp\"");
+    let mut folders = vec![Folder::proftpd(Proftpd::NoRestart)];
+    folders.extend(is_root().then(vsftpd));
+    folders
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn a_server_that_begins_no_file_in_its_middle_gets_it_anew() {
+    for folder in without_restart() {
+        let (bytes, path) = (noise(4_000_000, 5), "4711/b/x.sql.gz");
+        let proxy = Proxy::twin(folder.ftpd.ports());
+        let folder = Folder { host: "127.0.0.2", ..folder };
+        for cut in [3_000_000, 1_000_000] {
+            proxy.cut_after(cut);
+            let error = put_here(opened(&folder).as_mut(), path, &bytes).unwrap_err();
+            assert_eq!(error.kind(), Kind::Io, "{}", error.report());
+            proxy.mend();
+            let left = folder.files().unwrap();
+            assert!(left.iter().any(|file| file.ends_with(".part")), "a rest to go on with: {left:?}");
+            let mut store = opened(&folder);
+            let sent = put(store.as_mut(), path, &bytes);
+            assert_eq!((sent.bytes, sent.resumed), (4_000_000, 0));
+            assert!(get(store.as_mut(), path) == bytes);
+            assert_eq!(folder.files().unwrap().len(), 1, "{:?}", folder.files());
+            store.delete(path).unwrap();
+        }
+        // On the way back, too.
+        let mut store = opened(&folder);
+        put(store.as_mut(), path, &bytes);
+        let mut ranges = store.ranges();
+        for (from, length) in [(0, 100), (1, 700_000), (3_999_999, 1)] {
+            let mut read = Vec::new();
+            ranges.open_range(path, from, length).unwrap().read_to_end(&mut read).unwrap();
+            assert!(read == bytes[from as usize..(from + length) as usize], "{from} {length}");
+        }
+        proxy.cut_after(2_000_000);
+        let mut read = Vec::new();
+        let broken = store.open(path).and_then(|mut file| file.read_to_end(&mut read).context(|| "read".into()));
+        assert!(broken.is_err() && read.len() < bytes.len(), "{}", read.len());
+        proxy.mend();
+        assert!(get(opened(&folder).as_mut(), path) == bytes);
+    }
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn packs_are_read_from_a_server_that_begins_no_file_in_its_middle() {
+    life(&Packs(&Folder::proftpd(Proftpd::NoRestart)));
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(crate) enum Proftpd {
     Explicit,
     Implicit,
     Plain,
+    /// It takes `REST` and refuses what begins in the middle of a file.
+    NoRestart,
     Sftp,
 }
 
@@ -71,6 +73,7 @@ impl Ftpd {
         fs::set_permissions(&passwd, fs::Permissions::from_mode(0o600)).unwrap();
         let security = match how {
             Proftpd::Plain => String::new(),
+            Proftpd::NoRestart => "AllowStoreRestart off\nAllowRetrieveRestart off\n".to_owned(),
             Proftpd::Sftp => {
                 tool("ssh-keygen", &["-q", "-t", "ecdsa", "-m", "PEM", "-N", "", "-f", &format!("{home}/host")]);
                 format!(
@@ -87,12 +90,16 @@ impl Ftpd {
                 if how == Proftpd::Implicit { "TLSOptions UseImplicitSSL\nLoadModule mod_digest.c\n" } else { "" }
             ),
         };
+        let restart = match how {
+            Proftpd::NoRestart => "",
+            _ => "AllowStoreRestart on\nAllowRetrieveRestart on\n",
+        };
         let text = format!(
             "ServerType standalone\nServerName test\nDefaultAddress 127.0.0.1\nSocketBindTight on\nPort {port}\n\
              PassivePorts {} {}\nUseIPv6 off\nUser {user}\nGroup {group}\nModulePath {}\nControlsEngine off\nPidFile {home}/pid\n\
              ScoreboardFile {home}/scoreboard\nDelayEngine off\nAuthOrder mod_auth_file.c\nAuthUserFile {passwd:?}\nAuthPAM off\n\
              RequireValidShell off\nUseFtpUsers off\nWtmpLog off\nSystemLog {home}/log\nTransferLog none\nUseReverseDNS off\n\
-             AllowStoreRestart on\nAllowRetrieveRestart on\nAllowOverwrite on\nMaxInstances 100\n{security}",
+             {restart}AllowOverwrite on\nMaxInstances 100\n{security}",
             port + 1,
             port + DATA,
             CACHE.join("root/usr/lib/proftpd").display(),
@@ -104,8 +111,8 @@ impl Ftpd {
         Self::run(dir, port, command, None)
     }
 
-    /// It runs as root alone.
-    pub(crate) fn vsftpd() -> Self {
+    /// It runs as root alone. `more` are lines for its configuration.
+    pub(crate) fn vsftpd(more: &str) -> Self {
         let (dir, port, hash) = Self::begin();
         let home = dir.path().display().to_string();
         tool("chown", &["daemon:daemon", &format!("{home}/files")]);
@@ -129,7 +136,7 @@ impl Ftpd {
              pam_service_name={service}\nsecure_chroot_dir={home}/empty\nnopriv_user=nobody\nseccomp_sandbox=NO\nisolate_network=NO\n\
              isolate=NO\nvsftpd_log_file={home}/log\nlog_ftp_protocol=YES\nxferlog_enable=YES\nuse_localtime=NO\nlocal_umask=077\n\
              ssl_enable=YES\nforce_local_logins_ssl=YES\nforce_local_data_ssl=YES\nrequire_ssl_reuse=YES\nstrict_ssl_read_eof=YES\n\
-             ssl_ciphers=HIGH\nrsa_cert_file={pem}\nrsa_private_key_file={pem}\n",
+             ssl_ciphers=HIGH\nrsa_cert_file={pem}\nrsa_private_key_file={pem}\n{more}",
             port + 1,
             port + DATA,
             pem = tls("rsa.pem").display(),

@@ -16,6 +16,7 @@ mod till;
 mod contract;
 mod delta;
 mod directory;
+mod mounted;
 mod queue;
 mod verbs;
 
@@ -27,6 +28,8 @@ mod ftp;
 #[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod ftpd;
 #[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
+mod hosted;
+#[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod line;
 #[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod locked;
@@ -36,3 +39,6 @@ mod s3;
 mod servers;
 #[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod sftp;
+
+#[cfg(all(feature = "encryption", feature = "ftp", feature = "s3", feature = "sftp"))]
+mod sealed;

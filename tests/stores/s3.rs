@@ -156,6 +156,20 @@ fn the_verbs_work_over_packs_in_a_bucket() {
 }
 
 #[test]
+#[cfg(feature = "encryption")]
+#[ignore = "make test-stores"]
+fn encrypted_copies_in_a_bucket_are_read_by_whoever_has_the_key() {
+    crate::sealed::life(&Bucket::ceph_with_tls(), ".sql.gz.age");
+}
+
+#[test]
+#[cfg(feature = "encryption")]
+#[ignore = "make test-stores"]
+fn encrypted_packs_in_a_bucket_are_read_by_whoever_has_the_key() {
+    crate::sealed::life(&Packs(&Bucket::ceph()), ".pack.age");
+}
+
+#[test]
 #[ignore = "make test-stores"]
 fn a_list_of_more_than_a_page_is_whole() {
     let bucket = Bucket::ceph();

@@ -95,6 +95,20 @@ fn the_verbs_work_over_packs_in_a_folder_of_openssh() {
 }
 
 #[test]
+#[cfg(feature = "encryption")]
+#[ignore = "make test-stores"]
+fn encrypted_copies_in_a_folder_of_openssh_are_read_by_whoever_has_the_key() {
+    crate::sealed::life(&Folder::new(), ".sql.gz.age");
+}
+
+#[test]
+#[cfg(feature = "encryption")]
+#[ignore = "make test-stores"]
+fn encrypted_packs_in_a_folder_of_openssh_are_read_by_whoever_has_the_key() {
+    crate::sealed::life(&Packs(&Folder::new()), ".pack.age");
+}
+
+#[test]
 #[ignore = "make test-stores"]
 fn a_line_that_is_cut_anywhere_leaves_nothing_wrong_in_a_folder_of_openssh() {
     let folder = Folder::new();

@@ -40,6 +40,20 @@ impl Reply {
         };
         Error::new(kind, format!("the server answers {} {}", self.code, self.text.trim()))
     }
+
+    /// Whether it may be the beginning in the middle of a file that the server does not want. Some say so to `REST`, others
+    /// to the command behind it.
+    fn may_mean_restart(&self) -> bool {
+        matches!(self.code, 451 | 500..=504 | 550..=551 | 553..=555)
+    }
+}
+
+/// A transfer that was asked for.
+pub(super) enum Transfer {
+    /// Data flows.
+    Begun(Line),
+    /// The server does not begin in the middle of a file.
+    OnlyWhole(Error),
 }
 
 /// A connection on which we are logged in.
@@ -203,15 +217,38 @@ impl Control {
         Ok(Reply { code, text })
     }
 
-    /// Opens a data connection for a command that begins at `from`.
-    pub(super) fn transfer(&mut self, command: &str, from: u64) -> Result<Line> {
+    /// Opens a data connection for a command.
+    pub(super) fn transfer(&mut self, command: &str) -> Result<Line> {
         let port = self.passive_port()?;
-        if from > 0 {
-            self.ask(&format!("REST {from}"))?;
+        let (line, reply) = self.connect(port, command)?;
+        self.begin(line, &reply.good()?)
+    }
+
+    /// Opens a data connection for a command that begins at `from`, where the server does that.
+    pub(super) fn transfer_from(&mut self, command: &str, from: u64) -> Result<Transfer> {
+        if from == 0 {
+            return self.transfer(command).map(Transfer::Begun);
         }
+        let port = self.passive_port()?;
+        let rest = self.command(&format!("REST {from}"))?;
+        if !rest.is_good() && rest.may_mean_restart() {
+            return Ok(Transfer::OnlyWhole(rest.refusal()));
+        }
+        rest.good()?;
+        let (line, reply) = self.connect(port, command)?;
+        if !reply.is_good() && reply.may_mean_restart() {
+            return Ok(Transfer::OnlyWhole(reply.refusal()));
+        }
+        self.begin(line, &reply.good()?).map(Transfer::Begun)
+    }
+
+    fn connect(&mut self, port: u16, command: &str) -> Result<(Line, Reply)> {
         // The host is that of the control connection, whatever the server calls itself: it may not know what is before it.
         let line = Line::to(SocketAddr::new(self.peer, port), self.silence).map_err(|error| broken(&error))?;
-        let reply = self.ask(command)?;
+        Ok((line, self.command(command)?))
+    }
+
+    fn begin(&self, line: Line, reply: &Reply) -> Result<Line> {
         if !matches!(reply.code, 125 | 150) {
             return Err(Error::new(Kind::Damaged, format!("the server answers {} instead of data", reply.code)));
         }

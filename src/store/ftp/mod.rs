@@ -8,12 +8,12 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::upload::{Files, Uploads};
+use super::upload::{Files, Uploads, Written};
 use super::{Entry, Store};
 use crate::config::{FtpConfig, FtpTls};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{net, secret};
-use control::Control;
+use control::{Control, Transfer};
 use line::{Line, Security};
 
 /// What is written at once, in bytes.
@@ -117,19 +117,19 @@ impl Ftp {
         Ok(())
     }
 
-    fn upload(&self, control: &mut Control, path: &str, from: u64, content: &mut dyn Read) -> Result<()> {
-        let at = self.at(path);
-        let mut line = match control.transfer(&format!("STOR {at}"), from) {
+    fn upload(&self, control: &mut Control, path: &str, from: u64, content: &mut dyn Read) -> Result<Written> {
+        let store = format!("STOR {}", self.at(path));
+        let mut line = match control.transfer_from(&store, from) {
             Err(error) if from == 0 && matches!(error.kind(), Kind::Missing | Kind::Refused) => {
                 self.make_dirs(control, path.rsplit_once('/').map_or("", |(dir, _)| dir))?;
-                control.transfer(&format!("STOR {at}"), 0)?
+                control.transfer(&store)?
             }
-            // A server that does not go on begins anew the next time.
-            Err(error) if from > 0 && !is_spoilt(&error) => {
-                control.command(&format!("DELE {at}"))?;
-                return Err(error);
+            Ok(Transfer::Begun(line)) => line,
+            Ok(Transfer::OnlyWhole(why)) => {
+                log::info!("{path} is sent anew: {why}");
+                return Ok(Written::Nothing);
             }
-            line => line?,
+            Err(error) => return Err(error),
         };
         let mut piece = vec![0; PIECE];
         loop {
@@ -150,7 +150,7 @@ impl Ftp {
         if let Err(cause) = line.finish() {
             return Err(broke_off(control, &cause));
         }
-        control.reply()?.good().map(|_| ())
+        control.reply()?.good().map(|_| Written::All)
     }
 }
 
@@ -160,6 +160,13 @@ fn broke_off(control: &mut Control, cause: &io::Error) -> Error {
         Ok(reply) if reply.code >= 400 => reply.refusal(),
         _ => Error::new(Kind::Io, format!("the connection broke off: {}", net::said(cause))),
     }
+}
+
+/// A transfer from the server without its first bytes.
+fn skipped(mut line: Line, bytes: u64) -> Result<Line> {
+    io::copy(&mut (&mut line).take(bytes), &mut io::sink())
+        .map_err(|error| Error::new(Kind::Io, format!("the connection broke off: {}", net::said(&error))))?;
+    Ok(line)
 }
 
 /// What the server says of a transfer from it once all has come; many wait with that until they hear our farewell.
@@ -208,7 +215,7 @@ impl Files for Ftp {
         })
     }
 
-    fn write(&mut self, path: &str, from: u64, content: &mut dyn Read) -> Result<()> {
+    fn write(&mut self, path: &str, from: u64, content: &mut dyn Read) -> Result<Written> {
         self.with(|control| self.upload(control, path, from, content))
     }
 
@@ -232,7 +239,12 @@ impl Files for Ftp {
         let mut control = self.server.take()?;
         let begun = size_of(&mut control, &at).and_then(|size| {
             let size = size.ok_or_else(|| Error::new(Kind::Missing, format!("there is no {path:?} on the server")))?;
-            Ok((size.saturating_sub(from), control.transfer(&format!("RETR {at}"), from)?))
+            let retrieve = format!("RETR {at}");
+            let line = match control.transfer_from(&retrieve, from)? {
+                Transfer::Begun(line) => line,
+                Transfer::OnlyWhole(_) => skipped(control.transfer(&retrieve)?, from)?,
+            };
+            Ok((size.saturating_sub(from), line))
         });
         match begun {
             Ok((left, line)) => {
@@ -257,7 +269,7 @@ impl Files for Ftp {
                 };
             }
             let by_machine = control.has("MLST") || control.has("MLSD");
-            let mut line = control.transfer(if by_machine { "MLSD" } else { "LIST" }, 0)?;
+            let mut line = control.transfer(if by_machine { "MLSD" } else { "LIST" })?;
             let mut bytes = Vec::new();
             line.read_to_end(&mut bytes).context(|| "the list broke off".into())?;
             after_all(control, line)?;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::upload::{Files, Uploads, join};
+use super::upload::{Files, Uploads, Written, join};
 use super::{Entry, Store};
 use crate::config::SftpConfig;
 use crate::error::{Context, Error, Kind, Result};
@@ -195,7 +195,7 @@ impl Files for Sftp {
         Ok(found.filter(Attributes::is_file).map(|found| found.size))
     }
 
-    fn write(&mut self, path: &str, from: u64, content: &mut dyn Read) -> Result<()> {
+    fn write(&mut self, path: &str, from: u64, content: &mut dyn Read) -> Result<Written> {
         let at = self.at(path);
         let handle = match self.open_file(&at, WRITE | CREATE) {
             Err(error) if error.kind() == Kind::Missing => {
@@ -212,7 +212,7 @@ impl Files for Sftp {
                 Err(Error::new(Kind::NoSpace, "the server's disk is full").because(error))
             }
             Err(error) => Err(error),
-            Ok(()) => self.close(&handle),
+            Ok(()) => self.close(&handle).map(|()| Written::All),
         }
     }
 
