@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     if args.ask {
         let question =
             lang.pick("Datenbank jetzt sichern?", "Back the database up now?", "¿Respaldar la base de datos ahora?");
-        if !context.screen.confirm(question)? {
+        if !context.screen.confirm_as_told(question)? {
             return Err(Error::new(Kind::Cancelled, "no backup was made"));
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
         }
     }
     if args.ask && config.live_stores().next().is_some() {
-        return copy::run(context, &copy::Args::asking(report.id));
+        return copy::second_step(context, report.id, lang);
     }
     Ok(if report.all_copied() { Exit::Done } else { Exit::Partly })
 }

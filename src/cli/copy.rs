@@ -28,18 +28,11 @@ pub(super) struct Args {
     ask: bool,
 }
 
-impl Args {
-    /// The backup `id` to every store, after a question.
-    pub(super) fn asking(id: BackupId) -> Self {
-        Self { id: Some(id), to: Vec::new(), ask: true }
-    }
-}
-
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let site = context.site()?;
     let lang = site.config.lang;
-    if args.ask {
-        agree(context, lang)?;
+    if args.ask && !agree(context, lang)? {
+        return Err(Error::new(Kind::Cancelled, "nothing was sent"));
     }
     let report = copy(&site, args.id.as_ref(), &args.to, &context.run())?;
     context.screen.result(&report, |report| lines(report, lang))?;
@@ -48,12 +41,18 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
 }
 
 /// The question before a backup is sent (T2).
-pub(super) fn agree(context: &Context, lang: Lang) -> Result<()> {
+fn agree(context: &Context, lang: Lang) -> Result<bool> {
     let question = lang.pick("Datenbank jetzt senden?", "Send the database now?", "¿Enviar la base de datos ahora?");
-    match context.screen.confirm(question)? {
-        true => Ok(()),
-        false => Err(Error::new(Kind::Cancelled, "nothing was sent")),
+    context.screen.confirm_as_told(question)
+}
+
+/// The second step by hand, after the backup `id` was made. Whoever says no has a backup all the same.
+pub(super) fn second_step(context: &Context, id: BackupId, lang: Lang) -> Result<Exit> {
+    if !agree(context, lang)? {
+        context.screen.complain(&format!("nothing was sent; `tillstick copy {id}` sends this backup later"));
+        return Ok(Exit::Partly);
     }
+    run(context, &Args { id: Some(id), to: Vec::new(), ask: false })
 }
 
 fn lines(report: &Report, lang: Lang) -> Vec<String> {

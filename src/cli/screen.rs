@@ -53,6 +53,15 @@ impl Screen {
         put(text.trim_end_matches('\n'))
     }
 
+    /// Asks a question that somebody has asked for with a flag.
+    pub(super) fn confirm_as_told(&self, question: &str) -> Result<bool> {
+        if !std::io::stdin().is_terminal() {
+            return Err(Error::new(Kind::Usage, "--ask asks at a terminal, and there is no terminal here")
+                .help("leave --ask out where nobody is asked"));
+        }
+        self.confirm(question)
+    }
+
     /// Asks a question that is answered with yes or no; without a terminal the answer is no.
     pub(super) fn confirm(&self, question: &str) -> Result<bool> {
         let answer = self.ask(&format!("{question} [y/N] "))?;

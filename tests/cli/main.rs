@@ -9,6 +9,7 @@ mod till;
 mod kit;
 
 mod apart;
+mod asked;
 mod backup;
 mod changed;
 mod check;
