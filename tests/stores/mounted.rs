@@ -195,11 +195,16 @@ fn taken_away(space: &Space, site: &Box, disk: &Disk) {
     space.tool("umount", &[mount.to_str().unwrap()]);
 }
 
-/// A namespace, or the reason why there is none.
+#[allow(clippy::print_stderr, reason = "whoever runs the tests is to know")]
+fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
+/// A namespace; where there is none, that is told.
 pub(crate) fn space() -> Option<Space> {
     let space = Space::new();
     if space.is_none() {
-        eprintln!("skipped: this kernel gives {} no mount namespace", if is_root() { "root" } else { "users" });
+        skipped(if is_root() { "root gets no mount namespace here" } else { "users get no mount namespace here" });
     }
     space
 }
@@ -221,7 +226,7 @@ fn an_unmounted_disk_with_ext4_is_not_filled_and_the_queue_waits_for_it() {
     let (disk, other) = (Disk::ext4(site.path("disk.img")), Disk::ext4(site.path("other.img")));
     fs::create_dir(site.path("mnt")).unwrap();
     if !disk.can_be_mounted(&space, &site.path("mnt")) {
-        eprintln!("skipped: an image with ext4 can be mounted by root alone, and where the kernel has loop devices");
+        skipped("an image with ext4 can be mounted by root alone, and where the kernel has loop devices");
         return;
     }
     space.tool("umount", &[site.path("mnt").to_str().unwrap()]);
