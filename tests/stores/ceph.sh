@@ -72,7 +72,11 @@ monmaptool --create --fsid "$fsid" --addv a "[v1:127.0.0.1:$((port + 1))]" "$dir
 # Run in the background with its output in a log.
 serve() { "$@" -f < /dev/null > "$dir/log/$1.out" 2>&1 & pids+=($!); }
 comes() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; echo "not there after a minute: $*" >&2; exit 1; }
-osd_is_up() { ceph osd stat 2> /dev/null | grep -q ' 1 up'; }
+# One that asks before it knows the monitors' map is told "wrong fsid" and ends: it is started again.
+osd_is_up() {
+  kill -0 "${pids[-1]}" 2> /dev/null || serve ceph-osd -i 0
+  ceph osd stat 2> /dev/null | grep -q ' 1 up'
+}
 gateway_answers() { curl -s -o /dev/null "http://127.0.0.1:$port/"; }
 
 ceph-mon -i a --mkfs --monmap "$dir/monmap" --keyring "$dir/keyring" > "$dir/log/mkfs.out" 2>&1
