@@ -41,7 +41,7 @@ lint: ## formatting and clippy; warnings are errors
 	$(CARGO) clippy --locked --all-targets --test box --test servers -- -D warnings
 	shellcheck -x -P SCRIPTDIR tests/*.sh tests/*/*.sh examples/*.sh fuzz/*.sh packaging/*.sh packaging/*/*.sh benches/*.sh buildroot/board/*/*.sh .ci/run
 
-test-all: test lint demo test-proofs test-servers test-stores test-box ## all of it
+test-all: test lint demo test-proofs test-servers test-stores test-box test-packages test-image ## all of it
 
 test-servers: setup ## MariaDB and PostgreSQL of this Debian, unpacked into a cache and started by the tests themselves (ONLY=word for some; TILLSTICK_PROOF=full: 1 GB each, killed at every statement)
 	@tests/servers/prepare.sh $(or $(SERVER_CACHE),$(BUILD)/tmp/server-cache)
