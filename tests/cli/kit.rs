@@ -62,6 +62,19 @@ pub(crate) fn tool(name: &str, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// A pair of keys as `age-keygen` makes them: the file with the secret one, and the recipient.
+pub(crate) fn pair(site: &Box, name: &str) -> (PathBuf, String) {
+    let path = site.path(name);
+    tool("age-keygen", &["-o", path.to_str().unwrap()]);
+    let public = tool("age-keygen", &["-y", path.to_str().unwrap()]);
+    (path, public.trim().to_owned())
+}
+
+/// These arguments and a key.
+pub(crate) fn with_key<'a>(args: &[&'a str], key: &'a Path) -> Vec<&'a str> {
+    [args, &["--identity", key.to_str().unwrap()]].concat()
+}
+
 pub(crate) fn tool_command(name: &str, args: &[&str]) -> Command {
     let path = format!("/usr/sbin:/sbin:{}", std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new(name);

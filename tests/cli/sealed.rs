@@ -3,17 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::kit::{Box, Ran, STICK, Stick, names, ran, receipts, tillstick, tool};
+use crate::kit::{Box, Ran, STICK, Stick, names, pair, ran, receipts, tillstick, tool, with_key};
 
 const DUMP: &str = "004711_kasse.sql.gz";
-
-/// A pair of keys as `age-keygen` makes them: the file with the secret one, and the recipient.
-fn pair(site: &Box, name: &str) -> (PathBuf, String) {
-    let path = site.path(name);
-    tool("age-keygen", &["-o", path.to_str().unwrap()]);
-    let public = tool("age-keygen", &["-y", path.to_str().unwrap()]);
-    (path, public.trim().to_owned())
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -113,7 +105,7 @@ fn without_the_key_a_drill_tells_what_it_could_not_show_and_finds_no_damage() {
     assert!(told[0]["unproven"].as_str().unwrap().contains(hashed), "{told}");
     // It counts as before, and as no more than what was shown.
     assert_eq!(shown(&site).as_deref(), Some("checked"));
-    site.run(&[&DRILL[..], &["--identity", text(&key)]].concat()).exits(0).prints(&["restored and equal"]);
+    site.run(&with_key(&DRILL, &key)).exits(0).prints(&["restored and equal"]);
     assert_eq!(shown(&site).as_deref(), Some("drilled"));
 
     let sealed = away.join("004711/kasse-1").join(&id).join("004711_kasse.sql.gz.age");
@@ -149,11 +141,11 @@ fn a_stick_is_encrypted_again_and_again_and_a_fresh_box_recovers_from_it() {
     let drill = ["check", "--stick", stick.text(), "--drill"];
     site.run(&drill).exits(3).prints(&["its content is not proven", "--identity FILE"]);
     assert_ne!(site.run(&["status", "--json"]).exits(0).json()["newest_copied"], serde_json::Value::Null);
-    site.run(&[&drill[..], &["--identity", text(&key)]].concat()).exits(0);
+    site.run(&with_key(&drill, &key)).exits(0);
     let fresh = site.path("fresh");
     let args = ["recover", stick.text(), "--into", text(&fresh), "--yes"];
     ran(tillstick(&args)).exits(1).says(&["encrypted", "--identity FILE"]);
-    ran(tillstick(&[&args[..], &["--identity", text(&key)]].concat())).exits(0);
+    ran(tillstick(&with_key(&args, &key))).exits(0);
     assert_eq!(receipts(&fresh.join("kasse.db")), receipts(&site.database()));
     assert!(nothing_left(&site.primary().join(".sealed")));
 }

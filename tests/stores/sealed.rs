@@ -1,23 +1,10 @@
 //! Encrypted copies on servers: nobody there reads them, and whoever has the key needs nothing but the store.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use crate::contract::{Subject, get, opened};
-use crate::kit::{Box, ran, receipts, sql, tillstick, tool};
+use crate::kit::{Box, pair, ran, receipts, sql, tillstick, tool, with_key};
 use crate::line::Proxy;
-
-/// A pair of keys as `age-keygen` makes them.
-fn pair(site: &Box, name: &str) -> (PathBuf, String) {
-    let path = site.path(name);
-    tool("age-keygen", &["-o", path.to_str().unwrap()]);
-    let public = tool("age-keygen", &["-y", path.to_str().unwrap()]);
-    (path, public.trim().to_owned())
-}
-
-fn with<'a>(args: &[&'a str], key: &'a Path) -> Vec<&'a str> {
-    [args, &["--identity", key.to_str().unwrap()]].concat()
-}
 
 /// What the store has of the box, each file with its path below the box's folder.
 fn all_of(subject: &dyn Subject) -> Vec<(String, Vec<u8>)> {
@@ -72,10 +59,10 @@ pub(crate) fn life(subject: &dyn Subject, ending: &str) {
     site.run(&["check", "--store", "away", "--read"]).exits(0).prints(&["its content is not proven"]);
     let drill = ["check", "--store", "away", "--drill"];
     site.run(&drill).exits(3).prints(&["its content is not proven", "--identity FILE"]);
-    site.run(&with(&drill, &other)).exits(3).prints(&["other keys"]);
+    site.run(&with_key(&drill, &other)).exits(3).prints(&["other keys"]);
     let told = site.run(&["status", "--json"]).exits(0).json();
     assert_eq!(told["newest_copied"], second.as_str(), "no damage was found: {told}");
-    site.run(&with(&drill, &key)).exits(0).prints(&["restored and equal"]);
+    site.run(&with_key(&drill, &key)).exits(0).prints(&["restored and equal"]);
     let again = site.run(&["copy", "--to", "away", "--json"]).exits(0).json();
     assert_eq!(again["copies"][0]["bytes"], 0, "{again}");
 
@@ -83,9 +70,9 @@ pub(crate) fn life(subject: &dyn Subject, ending: &str) {
     let back = site.path("back.db");
     let restore = ["restore", &first, "--store", "away", "--into", back.to_str().unwrap()];
     site.run(&restore).exits(1).says(&["encrypted", "--identity FILE"]);
-    site.run(&with(&restore, &other)).exits(1).says(&["other keys"]);
+    site.run(&with_key(&restore, &other)).exits(1).says(&["other keys"]);
     assert!(!back.exists());
-    site.run(&with(&restore, &key)).exits(0);
+    site.run(&with_key(&restore, &key)).exits(0);
     assert_eq!(receipts(&back), rows);
 
     // A box that knows the store and has the key.
@@ -94,7 +81,7 @@ pub(crate) fn life(subject: &dyn Subject, ending: &str) {
     fs::write(&access, format!("[stores.x]\n{}\n", subject.table())).unwrap();
     let recover = ["recover", "--stores", access.to_str().unwrap(), "--into", fresh.to_str().unwrap(), "--yes"];
     ran(tillstick(&recover)).exits(1).says(&["encrypted", "--identity FILE"]);
-    ran(tillstick(&with(&recover, &key))).exits(0);
+    ran(tillstick(&with_key(&recover, &key))).exits(0);
     assert_eq!(receipts(&fresh.join("kasse.db")), rows - 3);
 }
 
@@ -115,5 +102,5 @@ pub(crate) fn goes_on(subject: &dyn Subject, proxy: &Proxy, again: u64) {
     proxy.mend();
     let rest = site.run(&["copy", "--json"]).exits(0).json()["copies"][0]["bytes"].as_u64().unwrap();
     assert!(rest <= size - cut + again, "{rest} of {size} were sent again after a cut at {cut}");
-    site.run(&with(&["check", "--store", "away", "--drill"], &key)).exits(0).prints(&["restored and equal"]);
+    site.run(&with_key(&["check", "--store", "away", "--drill"], &key)).exits(0).prints(&["restored and equal"]);
 }

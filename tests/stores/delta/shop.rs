@@ -10,7 +10,7 @@ use tillstick::store::shelf::Parts;
 use super::Packs;
 use crate::contract::Subject as _;
 use crate::directory::Folder;
-use crate::kit::{Box, names, ran, receipts, sql, tillstick, tool};
+use crate::kit::{Box, names, pair, ran, receipts, sql, tillstick, tool, with_key};
 use crate::queue::copy_killed_half_way;
 use crate::till;
 
@@ -284,19 +284,6 @@ fn a_pack_that_was_cut_off_is_gone_on_with() {
     site.run(&["check", "--store", "away", "--read"]).exits(0);
 }
 
-/// A pair of keys as `age-keygen` makes them.
-fn pair(site: &Box, name: &str) -> (PathBuf, String) {
-    let path = site.path(name);
-    tool("age-keygen", &["-o", path.to_str().unwrap()]);
-    let public = tool("age-keygen", &["-y", path.to_str().unwrap()]);
-    (path, public.trim().to_owned())
-}
-
-/// These arguments and a key.
-fn with<'a>(args: &[&'a str], key: &'a Path) -> Vec<&'a str> {
-    [args, &["--identity", key.to_str().unwrap()]].concat()
-}
-
 #[test]
 fn packs_are_encrypted_whole_and_opened_by_the_key_alone() {
     let folder = Folder::new();
@@ -318,8 +305,8 @@ fn packs_are_encrypted_whole_and_opened_by_the_key_alone() {
     let back = site.path("back.db");
     let restore = ["restore", &third, "--store", "away", "--into", back.to_str().unwrap()];
     site.run(&restore).exits(1).says(&["encrypted", "--identity FILE"]);
-    site.run(&with(&restore, &site.path("other.txt"))).exits(1).says(&["other keys"]);
-    site.run(&with(&restore, &key)).exits(0);
+    site.run(&with_key(&restore, &site.path("other.txt"))).exits(1).says(&["other keys"]);
+    site.run(&with_key(&restore, &key)).exits(0);
     assert_eq!(receipts(&back), receipts(&site.database()));
     for id in [&first, &third] {
         by_the_document(&folder, id, site.artifact(id), Some(&key));
@@ -330,7 +317,7 @@ fn packs_are_encrypted_whole_and_opened_by_the_key_alone() {
     fs::write(&access, format!("[stores.x]\n{}\n", Packs(&folder).table())).unwrap();
     let recover = ["recover", "--stores", access.to_str().unwrap(), "--into", fresh.to_str().unwrap(), "--yes"];
     ran(tillstick(&recover)).exits(1).says(&["encrypted", "--identity FILE"]);
-    ran(tillstick(&with(&recover, &key))).exits(0);
+    ran(tillstick(&with_key(&recover, &key))).exits(0);
     assert_eq!(receipts(&fresh.join("kasse.db")), receipts(&site.database()));
 
     // Without the key every byte of the packs can be checked, too.
@@ -338,9 +325,9 @@ fn packs_are_encrypted_whole_and_opened_by_the_key_alone() {
     let drill = ["check", "--store", "away", "--drill"];
     site.run(&["check", "--store", "away", "--read"]).exits(0).prints(&[hashed]);
     site.run(&drill).exits(3).prints(&[hashed, "it is encrypted", "--identity FILE"]);
-    site.run(&with(&drill, &site.path("other.txt"))).exits(3).prints(&[hashed, "other keys"]);
+    site.run(&with_key(&drill, &site.path("other.txt"))).exits(3).prints(&[hashed, "other keys"]);
     assert_eq!(site.run(&["status", "--json"]).exits(0).json()["newest_copied"], third.as_str());
-    site.run(&with(&drill, &key)).exits(0);
+    site.run(&with_key(&drill, &key)).exits(0);
     let pack = shelf(&folder).join("packs").join(packs(&folder).remove(0));
     let good = fs::read(&pack).unwrap();
     let mut bytes = good.clone();
@@ -358,7 +345,7 @@ fn packs_are_encrypted_whole_and_opened_by_the_key_alone() {
     let (last, sent) = backup(&site);
     assert!(sent > fs::metadata(site.artifact(&last)).unwrap().len(), "{sent}");
     let restore = ["restore", &last, "--store", "away", "--into", fresh.to_str().unwrap()];
-    site.run(&with(&restore, &key)).exits(1).says(&["other keys"]);
+    site.run(&with_key(&restore, &key)).exits(1).says(&["other keys"]);
     let sealed = site.primary().join(".sealed");
     assert_eq!(tool("find", &[sealed.to_str().unwrap(), "-type", "f", "!", "-name", ".lock"]), "");
 }
