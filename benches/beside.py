@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A first backup of 1 GB and one of it again, beside restic, borg and rclone from Debian: seconds, memory, bytes written, size of the programs.
+"""A first backup, by default of 1 GB, and one of it again, beside restic, borg and rclone from Debian: seconds, memory, bytes written, size of the programs.
 
     benches/beside.py [--lines N]
 
