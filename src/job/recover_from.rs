@@ -105,7 +105,7 @@ fn look_at_store(at: &StoreAt, customer: Option<&FileName>, box_name: Option<&st
     }
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for shelf in shelves.into_iter().filter(|shelf| box_name.is_none_or(|name| shelf.box_name.as_str() == name)) {
-        let held = shelf.held(opened.store.as_mut(), run)?;
+        let held = shelf.held(opened.store.as_mut(), None, run)?;
         unreadable.extend(held.unreadable.into_iter().map(|(id, _)| id));
         found.extend(held.backups.into_iter().map(|there| Found {
             is_encrypted: there.has_sealed_packs() || is_encrypted(&there.manifest),
@@ -155,7 +155,7 @@ impl Medium {
             }
             Self::Store(opened) => {
                 let At::Store(shelf) = &found.at else { return Ok(()) };
-                let there = shelf.held(opened.store.as_mut(), run)?.backups.into_iter();
+                let there = shelf.held(opened.store.as_mut(), None, run)?.backups.into_iter();
                 let ours = there.filter(|there| there.complete && there.manifest.box_id == site.box_id);
                 let seen = ours.map(|there| (there.manifest.id.clone(), Some(there.manifest.finished))).collect();
                 record.saw_in(opened.place.clone(), opened.label(), seen);

@@ -182,7 +182,8 @@ impl Files for Directory {
                 // Names that are no UTF-8 are not ours.
                 if let Ok(name) = entry.file_name().into_string() {
                     let is_dir = data.is_dir();
-                    all.push(Entry { name, size: if is_dir { 0 } else { data.len() }, is_dir });
+                    let version = Some(format!("{}.{:09}", data.mtime(), data.mtime_nsec()));
+                    all.push(Entry { name, size: if is_dir { 0 } else { data.len() }, is_dir, version });
                 }
             }
             Ok(all)

@@ -45,6 +45,8 @@ pub struct Entry {
     pub size: u64,
     /// Whether it is a folder.
     pub is_dir: bool,
+    /// What differs when its content does, where the list tells: an ETag, or when it was last changed.
+    pub version: Option<String>,
 }
 
 /// What a `put` came to.
@@ -83,6 +85,17 @@ pub trait Store: Send {
 
     /// What is in the folder `dir`, without what is unfinished; nothing when it is not there.
     fn list(&mut self, dir: &str) -> Result<Vec<Entry>>;
+
+    /// The files in those folders in `dir` that are wanted, each with its folder's name and `/` before its own: with as few
+    /// requests as the kind can.
+    fn list_below(&mut self, dir: &str, is_wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Entry>> {
+        let mut all = Vec::new();
+        for folder in self.list(dir)?.into_iter().filter(|entry| entry.is_dir && is_wanted(&entry.name)) {
+            let files = self.list(&upload::join(dir, &folder.name))?.into_iter().filter(|entry| !entry.is_dir);
+            all.extend(files.map(|file| Entry { name: upload::join(&folder.name, &file.name), ..file }));
+        }
+        Ok(all)
+    }
 
     /// Removes the file `path`; fine when it is not there.
     fn delete(&mut self, path: &str) -> Result<()>;

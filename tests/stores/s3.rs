@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tillstick::error::{Error, Kind};
+use tillstick::model::{Cancel, Event, Monitor, Run, Stage};
 use tillstick::store::{Content, Sent, Store, open};
 
-use crate::contract::{Subject, config_of, holds, names, noise, opened, put, quietly};
+use crate::contract::{Subject, config_of, get, holds, names, noise, opened, put, quietly};
 use crate::delta::Packs;
 use crate::kit::{Box, ran, scratch};
 use crate::line::{Proxy, anywhere};
@@ -181,6 +182,56 @@ fn a_list_of_more_than_a_page_is_whole() {
     assert_eq!(store.list("4711/b").unwrap().len(), count);
     store.delete_dir("4711").unwrap();
     assert!(store.list("").unwrap().is_empty());
+}
+
+/// Somebody who puts something there as soon as a put has looked and found nothing.
+struct Intruder<'a> {
+    bucket: &'a Bucket,
+    bytes: &'a [u8],
+}
+
+impl Monitor for Intruder<'_> {
+    fn event(&self, event: Event) {
+        if let Event::Begin { stage: Stage::Copy, .. } = event {
+            put(opened(self.bucket).as_mut(), "4711/b/box.json", self.bytes);
+        }
+    }
+}
+
+/// Of two that put something where nothing is one is told that it was too late.
+fn the_first_one_wins(bucket: &Bucket) {
+    let (ours, theirs) = (noise(200, 1), noise(200, 2));
+    let cancel = Cancel::default();
+    for (bytes, fails) in [(&theirs, true), (&ours, false)] {
+        let mut store = opened(bucket);
+        let run = Run { monitor: &Intruder { bucket, bytes }, cancel: &cancel };
+        let put = store.put("4711/b/box.json", &Content::bytes(ours.clone()), &run);
+        match put {
+            Err(error) if fails => assert_eq!(error.kind(), Kind::Busy, "{}", error.report()),
+            put => assert!(!fails && put.is_ok(), "{put:?}"),
+        }
+        assert_eq!(get(store.as_mut(), "4711/b/box.json"), *bytes);
+        store.delete("4711/b/box.json").unwrap();
+    }
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn who_is_too_late_overwrites_nothing() {
+    the_first_one_wins(&Bucket::ceph());
+    let moto = Moto::start();
+    the_first_one_wins(&Bucket::of(moto.at, format!("http://{}", moto.at)));
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn a_service_without_conditions_gets_copies_too() {
+    let proxy = Proxy::to(CEPH.at);
+    let bucket = Bucket::ceph().through(&proxy);
+    proxy.knows_no_conditions();
+    let bytes = noise(70_000, 3);
+    put(opened(&bucket).as_mut(), "4711/b/x", &bytes);
+    assert!(get(opened(&bucket).as_mut(), "4711/b/x") == bytes && proxy.conditions() == 1);
 }
 
 /// At most one part is sent again.

@@ -11,7 +11,7 @@ use crate::model::Run;
 pub fn list(site: &Site, at: &StoreAt, history: &History, run: &Run) -> Result<Vec<Listed>> {
     let mut opened = at.open(site)?;
     let place = opened.place.clone();
-    let held = opened.held(run)?;
+    let held = opened.held_as_seen(site, at, run)?;
     let whole = held.backups.iter().map(|found| {
         let manifest = &found.manifest;
         let missing = (!found.complete).then(|| "some of its files are missing".to_owned());

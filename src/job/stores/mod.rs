@@ -7,10 +7,13 @@ pub mod probe;
 pub mod prune;
 pub mod purge;
 pub mod queue;
+mod recall;
 mod send;
 pub mod worker;
 
 use std::io::Read;
+
+use recall::Seen;
 
 use super::Site;
 use crate::config::{StoreConfig, StoreKind};
@@ -83,8 +86,15 @@ impl Opened {
         Some(self.store.label())
     }
 
+    /// All that this box has there, from the store itself.
     pub(super) fn held(&mut self, run: &Run) -> Result<Held> {
-        self.shelf.held(self.store.as_mut(), run)
+        self.shelf.held(self.store.as_mut(), None, run)
+    }
+
+    /// The same; what was read before and is unchanged by the store's own lists is not read again.
+    pub(super) fn held_as_seen(&mut self, site: &Site, at: &StoreAt, run: &Run) -> Result<Held> {
+        let seen = Seen::of(site, at, &self.place.medium);
+        self.shelf.held(self.store.as_mut(), Some(&seen), run)
     }
 
     pub(super) fn find(&mut self, id: &BackupId) -> Result<Shelved> {

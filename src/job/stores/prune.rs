@@ -74,7 +74,7 @@ fn prune_store(
     run: &Run,
 ) -> Result<Report> {
     opened.shelf.refuse_if_anothers(opened.store.as_mut(), &site.box_id)?;
-    let mut held = opened.held(run)?;
+    let mut held = opened.held_as_seen(site, at, run)?;
     let place = opened.place.clone();
     let unfinished = abandoned(site, at, &held);
     let suspects = held.suspects(&|id| record.is_damaged(id, &place));

@@ -19,7 +19,7 @@ pub(super) fn machine(line: &str) -> Option<Entry> {
         _ => return None,
     };
     let size = if is_dir { 0 } else { fact("size")?.parse().ok()? };
-    Some(Entry { name: name.to_owned(), size, is_dir })
+    Some(Entry { name: name.to_owned(), size, is_dir, version: fact("modify").map(str::to_owned) })
 }
 
 /// One line of LIST as Unix writes it, or as DOS does.
@@ -43,7 +43,7 @@ fn unix(line: &str) -> Option<Entry> {
         // Before the name stands one space, and any more are its own.
         rest = if field < 7 { after.trim_start_matches(' ') } else { after };
     }
-    Some(Entry { name: rest.to_owned(), size: if is_dir { 0 } else { size? }, is_dir })
+    Some(Entry { name: rest.to_owned(), size: if is_dir { 0 } else { size? }, is_dir, version: None })
 }
 
 /// `11-22-26  08:00PM  <DIR>  name` or `11-22-26  08:00PM  8192 name`.
@@ -56,7 +56,7 @@ fn dos(line: &str) -> Option<Entry> {
     let is_dir = what == "<DIR>";
     let size = if is_dir { 0 } else { what.parse().ok()? };
     let name = line.split_once(what)?.1.trim_start_matches(' ');
-    (!name.is_empty()).then(|| Entry { name: name.to_owned(), size, is_dir })
+    (!name.is_empty()).then(|| Entry { name: name.to_owned(), size, is_dir, version: None })
 }
 
 #[cfg(test)]
@@ -65,10 +65,15 @@ mod tests {
 
     #[test]
     fn lines_of_every_server_are_read() {
-        let entry = |name: &str, size, is_dir| Some(Entry { name: name.to_owned(), size, is_dir });
+        let entry = |name: &str, size, is_dir| Some(Entry { name: name.to_owned(), size, is_dir, version: None });
+        let changed = |at: &str, entry: Option<Entry>| entry.map(|entry| Entry { version: Some(at.into()), ..entry });
         for (line, expected) in [
-            ("type=file;size=8192;modify=20261122200000; a b.gz", entry("a b.gz", 8192, false)),
-            ("modify=2026;Type=dir;perm=flcdmpe; 4711", entry("4711", 0, true)),
+            (
+                "type=file;size=8192;modify=20261122200000; a b.gz",
+                changed("20261122200000", entry("a b.gz", 8192, false)),
+            ),
+            ("modify=2026;Type=dir;perm=flcdmpe; 4711", changed("2026", entry("4711", 0, true))),
+            ("type=file;size=1; x", entry("x", 1, false)),
             ("type=cdir;modify=2026; .", None),
             ("type=OS.unix=slink:/x;size=1; link", None),
             ("type=file; no size", None),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
-use ureq::http::Response;
+use ureq::http::{Response, StatusCode};
 use ureq::{Agent, SendBody};
 
 use super::sign::{EMPTY, Request, Signer, encode, hex};
@@ -25,6 +25,10 @@ const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(200);
 /// A clock that is off by more is no longer believed by services.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// The header that asks for some bytes of an object.
+pub(super) const RANGE: &str = "range";
+/// The header that lets a service store only what is not there yet.
+pub(super) const IF_NONE_MATCH: &str = "if-none-match";
 
 /// What can be asked of one bucket; cheap to clone.
 #[derive(Clone)]
@@ -121,6 +125,10 @@ impl Http {
         let answer = self.send(method, &url, &signed, body).context(|| format!("cannot reach {}", self.place))?;
         match answer.status().as_u16() {
             200..=299 => Ok(Answer(answer)),
+            // So many bytes are not there: an answer to whoever asks for a range.
+            416 if has(headers, RANGE) => Ok(Answer(answer)),
+            // Something is there, or the service knows no such condition: told to whoever made one.
+            412 | 501 if has(headers, IF_NONE_MATCH) => Ok(Answer(answer)),
             status => Err(self.refused(status, Answer(answer), key)),
         }
     }
@@ -186,6 +194,8 @@ impl Http {
             (400, "XAmzContentSHA256Mismatch" | "BadDigest" | "InvalidDigest") => {
                 (Kind::Io, Some("the content was changed on its way; it is tried again"))
             }
+            (412, _) => (Kind::Io, Some("somebody changed it while it was read; it is tried again")),
+            (409, "ConditionalRequestConflict") => (Kind::Busy, Some("somebody else writes there; it is tried again")),
             (429 | 500 | 502 | 503 | 504, _) => (Kind::Busy, Some("the service has no time; it is tried again")),
             _ => (Kind::Io, None),
         };
@@ -197,6 +207,10 @@ impl Http {
     }
 }
 
+fn has(headers: &[(&'static str, String)], wanted: &str) -> bool {
+    headers.iter().any(|(name, _)| *name == wanted)
+}
+
 const CLOCK: &str = "the clock of this box is wrong: set it, and see that it stays right";
 
 /// By how much our clock is ahead of the one of the service.
@@ -206,6 +220,28 @@ fn skew(date: &str, now: Timestamp) -> Option<SignedDuration> {
 }
 
 impl Answer {
+    /// Whether the object ends before the range that was asked for.
+    pub(super) fn is_out_of_range(&self) -> bool {
+        self.0.status() == StatusCode::RANGE_NOT_SATISFIABLE
+    }
+
+    /// Whether nothing was stored, as something is there already.
+    pub(super) fn is_refused_by_condition(&self) -> bool {
+        self.0.status() == StatusCode::PRECONDITION_FAILED
+    }
+
+    /// Whether nothing was stored, as the service knows no conditions.
+    pub(super) fn knows_no_condition(&self) -> bool {
+        self.0.status() == StatusCode::NOT_IMPLEMENTED
+    }
+
+    /// How many bytes the object has, and with which the answer begins; `None` when it has all of them.
+    pub(super) fn range(&self) -> Option<(u64, u64)> {
+        let header = self.header("content-range")?;
+        let (range, size) = header.strip_prefix("bytes ")?.split_once('/')?;
+        Some((size.parse().ok()?, range.split_once('-')?.0.parse().ok()?))
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<String> {
         self.0.headers().get(name)?.to_str().ok().map(str::to_owned)
     }

@@ -93,12 +93,14 @@ impl S3 {
             for item in xml::all(&text, "Contents") {
                 let size = xml::text(item, "Size").and_then(|size| size.parse().ok()).unwrap_or_default();
                 if let Some(name) = xml::text(item, "Key").and_then(|raw| name(&raw)).filter(|name| !name.is_empty()) {
-                    all.push(Entry { name, size, is_dir: false });
+                    let version = xml::text(item, "ETag").filter(|etag| !etag.is_empty());
+                    all.push(Entry { name, size, is_dir: false, version });
                 }
             }
             for item in xml::all(&text, "CommonPrefixes") {
                 if let Some(found) = xml::text(item, "Prefix").and_then(|raw| name(&raw)) {
-                    all.push(Entry { name: found.trim_end_matches('/').to_owned(), size: 0, is_dir: true });
+                    let name = found.trim_end_matches('/').to_owned();
+                    all.push(Entry { name, size: 0, is_dir: true, version: None });
                 }
             }
             token = xml::next_page(&text, "NextContinuationToken")?;
@@ -108,24 +110,36 @@ impl S3 {
         }
     }
 
-    fn put_at_once(&self, path: &str, content: &Content, run: &Run) -> Result<()> {
+    /// Puts a short content there; what is `new` only where nothing is, as far as the service can promise that. Whether it
+    /// is there is told by a look. Tells whether somebody else was faster: then nothing was stored.
+    fn put_at_once(&self, path: &str, content: &Content, is_new: bool, run: &Run) -> Result<bool> {
         let hashed = multipart::hash_part(content, 0, content.size(), &mut Sha256::new(), run)?;
-        let headers = [multipart::md5_header(&hashed.md5), (SHA256, content.sha256().to_owned())];
+        let headers = vec![multipart::md5_header(&hashed.md5), (SHA256, content.sha256().to_owned())];
         let open = || content.reader(0, self.pace, run);
         // Signed is the sum that it must have: what is damaged here is refused by the service.
         let body = Body::Stream { open: &open, size: content.size(), sha256: content.sha256() };
-        self.http.ask("PUT", &self.key(path), &[], &headers, body).map(|_| ())
+        if is_new {
+            let condition = [(http::IF_NONE_MATCH, "*".to_owned())];
+            let answer = self.http.ask("PUT", &self.key(path), &[], &[&headers[..], &condition].concat(), body)?;
+            if !answer.knows_no_condition() {
+                return Ok(answer.is_refused_by_condition());
+            }
+        }
+        self.http.ask("PUT", &self.key(path), &[], &headers, body).map(|_| false)
     }
 }
 
 impl Ranges for S3 {
     fn open_range(&mut self, path: &str, from: u64, length: u64) -> Result<Box<dyn Read + Send>> {
-        let object = self
-            .look(path)?
-            .ok_or_else(|| Error::new(Kind::Missing, format!("there is no {path:?} in {}", self.label)))?;
-        let end = from.saturating_add(length).min(object.size);
+        if length == 0 {
+            return Ok(Box::new(io::empty()));
+        }
         let (http, key) = (self.http.clone(), self.key(path));
-        Ok(Box::new(Reader { http, key, etag: object.etag, at: from, end, range: Vec::new(), read: 0 }))
+        let end = from.saturating_add(length);
+        let mut reader = Reader { http, key, etag: None, at: from, end, range: Vec::new(), read: 0 };
+        // What is not there is told now; and what is short is all there with the first answer.
+        reader.ask()?;
+        Ok(Box::new(reader))
     }
 }
 
@@ -141,14 +155,16 @@ impl Store for S3 {
     fn put(&mut self, path: &str, content: &Content, run: &Run) -> Result<Sent> {
         let is_it =
             |object: &Object| object.size == content.size() && object.sha256.as_deref() == Some(content.sha256());
-        if self.look(path)?.is_some_and(|object| is_it(&object)) {
+        let there = self.look(path)?;
+        if there.as_ref().is_some_and(is_it) {
             return Ok(Sent { bytes: 0, resumed: content.size() });
         }
         run.begin(Stage::Copy, path, content.size());
+        let mut is_taken = false;
         let (sent, etag) = match content.size() <= PART {
             true => {
-                let put = self.put_at_once(path, content, run);
-                put.map_err(|error| blame(error, content, run))?;
+                let put = self.put_at_once(path, content, there.is_none(), run);
+                is_taken = put.map_err(|error| blame(error, content, run))?;
                 (Sent { bytes: content.size(), resumed: 0 }, None)
             }
             false => multipart::put(&self.http, &self.key(path), content, self.pace, run)?,
@@ -157,6 +173,10 @@ impl Store for S3 {
         let agrees = |object: &Object| !object.is_md5 || etag.as_ref().is_none_or(|etag| object.etag == *etag);
         match self.look(path)? {
             Some(object) if is_it(&object) && agrees(&object) => Ok(sent),
+            Some(_) if is_taken => {
+                Err(Error::new(Kind::Busy, format!("somebody else put {path:?} there at the same moment"))
+                    .help("start it again: what is there now is looked at first"))
+            }
             _ => Err(Error::new(Kind::Io, format!("{} does not have what was sent as {path:?}", self.label)).help(
                 "the service answered that it was stored, and it is not: look at the service before you rely on it",
             )),
@@ -173,6 +193,14 @@ impl Store for S3 {
 
     fn list(&mut self, dir: &str) -> Result<Vec<Entry>> {
         self.walk(dir, true)
+    }
+
+    fn list_below(&mut self, dir: &str, is_wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Entry>> {
+        let mut all = self.walk(dir, false)?;
+        let is_file_in =
+            |name: &str| name.split_once('/').is_some_and(|(folder, name)| is_wanted(folder) && !name.contains('/'));
+        all.retain(|entry| is_file_in(&entry.name));
+        Ok(all)
     }
 
     fn delete(&mut self, path: &str) -> Result<()> {
@@ -213,26 +241,42 @@ fn blame(error: Error, content: &Content, run: &Run) -> Error {
 struct Reader {
     http: Http,
     key: String,
-    etag: String,
+    /// Which state of the object the first answer was of; all others must be of the same.
+    etag: Option<String>,
     at: u64,
     end: u64,
     range: Vec<u8>,
     read: usize,
 }
 
+impl Reader {
+    /// Asks for the next range.
+    fn ask(&mut self) -> Result<()> {
+        let last = self.at.saturating_add(RANGE).min(self.end).saturating_sub(1);
+        let mut headers = vec![(http::RANGE, format!("bytes={}-{last}", self.at))];
+        headers.extend(self.etag.as_ref().map(|etag| ("if-match", format!("\"{etag}\""))));
+        let answer = self.http.ask("GET", &self.key, &[], &headers, Body::None)?;
+        if answer.is_out_of_range() {
+            self.end = self.at;
+            return Ok(());
+        }
+        let (size, from) = answer.range().map_or((None, 0), |(size, from)| (Some(size), from));
+        self.etag = self.etag.take().or_else(|| answer.etag());
+        self.range = answer.bytes(RANGE)?;
+        self.read = 0;
+        self.end = self.end.min(size.unwrap_or(self.range.len() as u64));
+        if from != self.at || self.range.len() as u64 != (last + 1).min(self.end).saturating_sub(self.at) {
+            return Err(Error::new(Kind::Io, format!("the answer for {:?} is not what was asked for", self.key)));
+        }
+        self.at += self.range.len() as u64;
+        Ok(())
+    }
+}
+
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.read == self.range.len() && self.at < self.end {
-            let last = (self.at + RANGE).min(self.end) - 1;
-            let headers = [("if-match", format!("\"{}\"", self.etag)), ("range", format!("bytes={}-{last}", self.at))];
-            let headers = if self.etag.is_empty() { &headers[1..] } else { &headers[..] };
-            let answer = self.http.ask("GET", &self.key, &[], headers, Body::None)?;
-            self.range = answer.bytes(RANGE)?;
-            self.read = 0;
-            if self.range.len() as u64 != last + 1 - self.at {
-                return Err(Error::new(Kind::Io, format!("the answer for {:?} ended early", self.key)).into());
-            }
-            self.at = last + 1;
+            self.ask()?;
         }
         let left = &self.range[self.read..];
         let read = left.len().min(buffer.len());

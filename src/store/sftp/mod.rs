@@ -154,7 +154,8 @@ impl Sftp {
                     && name != ".."
                 {
                     let is_dir = found.is_dir();
-                    all.push(Entry { name, size: if is_dir { 0 } else { found.size }, is_dir });
+                    let (size, version) = (if is_dir { 0 } else { found.size }, found.changed.map(|at| at.to_string()));
+                    all.push(Entry { name, size, is_dir, version });
                 }
             }
         }

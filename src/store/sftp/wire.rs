@@ -47,6 +47,8 @@ mod attribute {
 pub(super) struct Attributes {
     pub(super) size: u64,
     mode: u32,
+    /// When the content was changed, in seconds since 1970.
+    pub(super) changed: Option<u32>,
 }
 
 impl Attributes {
@@ -130,16 +132,17 @@ impl Answer {
             self.u64()?;
         }
         let mode = if has(attribute::MODE) { self.u32()? } else { 0 };
-        if has(attribute::TIMES) {
-            self.u64()?;
-        }
+        let changed = match has(attribute::TIMES) {
+            true => Some((self.u64()? & u64::from(u32::MAX)) as u32),
+            false => None,
+        };
         if has(attribute::EXTENDED) {
             for _ in 0..self.u32()? {
                 self.bytes()?;
                 self.bytes()?;
             }
         }
-        Ok(Attributes { size, mode })
+        Ok(Attributes { size, mode, changed })
     }
 
     /// The answer, if it is of this kind; else what the server has to say.

@@ -20,6 +20,7 @@ mod look;
 mod parts;
 mod plan;
 mod rebuilt;
+mod recall;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use std::io::Read;
 pub use delta::{Delta, Packing, Sealer};
 pub use parts::{PackName, Part, Parts, Seal};
 pub use rebuilt::Unsealing;
+pub use recall::{Kept, Recall};
 
 use serde::{Deserialize, Serialize};
 
@@ -152,7 +154,12 @@ impl Shelf {
 
     /// Fails unless the folder is that of the box with this id, or nobody's yet.
     pub fn refuse_if_anothers(&self, store: &mut dyn Store, box_id: &str) -> Result<()> {
-        match self.owner(store)? {
+        let owner = self.owner(store)?;
+        self.judge_owner(owner, box_id)
+    }
+
+    fn judge_owner(&self, owner: Option<Owner>, box_id: &str) -> Result<()> {
+        match owner {
             None => Ok(()),
             Some(owner) if owner.box_id == box_id => Ok(()),
             Some(owner) => Err(Error::new(
@@ -216,11 +223,15 @@ impl Shelf {
 
     /// Makes sure that the folder is this box's before something is put there.
     fn begin(&self, store: &mut dyn Store, box_id: &str, run: &Run) -> Result<()> {
-        self.refuse_if_anothers(store, box_id)?;
-        match self.owner(store)? {
-            Some(_) => Ok(()),
-            None => self.own(store, box_id, run),
+        let owner = self.owner(store)?;
+        let is_nobodys = owner.is_none();
+        self.judge_owner(owner, box_id)?;
+        if is_nobodys {
+            self.own(store, box_id, run)?;
+            // Another box of this name may have done the same at this moment.
+            self.refuse_if_anothers(store, box_id)?;
         }
+        Ok(())
     }
 
     /// Puts a backup there: its manifest last, so that it is one only when all of it is there.

@@ -1,6 +1,7 @@
 //! The layout in which a store gets only what is new.
 
 mod model;
+mod seen;
 mod shop;
 mod struck;
 mod world;

@@ -161,7 +161,7 @@ impl World {
     /// What `prune` does, of the backups that `goes` chooses; the newest whole one never goes.
     pub(super) fn prune(&self, store: &mut dyn Store, mut goes: impl FnMut(&BackupId) -> bool) -> Result<(), Error> {
         quietly(|run| {
-            let held = self.shelf.held(store, run)?;
+            let held = self.shelf.held(store, None, run)?;
             let whole: Vec<&BackupId> = held.backups.iter().map(|found| &found.manifest.id).collect();
             let going: Vec<BackupId> = whole.into_iter().skip(1).filter(|id| goes(id)).cloned().collect();
             for id in &going {
@@ -172,7 +172,7 @@ impl World {
     }
 
     pub(super) fn held(&self) -> Held {
-        quietly(|run| self.shelf.held(self.store().as_mut(), run)).unwrap()
+        quietly(|run| self.shelf.held(self.store().as_mut(), None, run)).unwrap()
     }
 
     /// Every backup that has a manifest in the store is what was backed up, whatever happened; says which they are.

@@ -25,6 +25,8 @@ struct Line {
     busy: AtomicI64,
     /// Connections are dropped at once.
     down: AtomicBool,
+    /// How many requests with a condition were answered with 501 here; less than 0: they go on to the server.
+    unconditional: AtomicI64,
     /// Bytes that clients have sent.
     sent: AtomicU64,
     /// Connections there were.
@@ -84,6 +86,16 @@ impl Proxy {
         self.line.down.store(down, Ordering::SeqCst);
     }
 
+    /// From now on it answers for a service that knows no conditions.
+    pub(crate) fn knows_no_conditions(&self) {
+        self.line.unconditional.store(0, Ordering::SeqCst);
+    }
+
+    /// How often it did.
+    pub(crate) fn conditions(&self) -> i64 {
+        self.line.unconditional.load(Ordering::SeqCst)
+    }
+
     /// The line is good again.
     pub(crate) fn mend(&self) {
         self.cut_after(NEVER);
@@ -115,6 +127,7 @@ impl Line {
             pace: AtomicU64::new(0),
             busy: AtomicI64::new(0),
             down: AtomicBool::new(false),
+            unconditional: AtomicI64::new(-1),
             sent: AtomicU64::new(0),
             connections: AtomicU64::new(0),
         })
@@ -154,6 +167,11 @@ impl Line {
             let len = i64::try_from(read).unwrap();
             if upwards {
                 self.sent.fetch_add(read as u64, Ordering::SeqCst);
+                if self.unconditional.load(Ordering::SeqCst) >= 0 && has_condition(&buffer[..read]) {
+                    self.unconditional.fetch_add(1, Ordering::SeqCst);
+                    answer_unknown(&from);
+                    break;
+                }
                 let at = self.flip.fetch_sub(len, Ordering::SeqCst);
                 if (0..len).contains(&at) {
                     buffer[usize::try_from(at).unwrap()] ^= 1;
@@ -193,4 +211,15 @@ impl Line {
         let _ = std::io::copy(&mut client.take(length), &mut std::io::sink());
         let _ = client.write_all(b"HTTP/1.1 503 Slow Down\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     }
+}
+
+fn has_condition(bytes: &[u8]) -> bool {
+    String::from_utf8_lossy(bytes).to_ascii_lowercase().contains("if-none-match:")
+}
+
+/// Takes the rest of a short request, and answers as a service that knows no such header.
+fn answer_unknown(mut client: &TcpStream) {
+    client.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let _ = std::io::copy(&mut client, &mut std::io::sink());
+    let _ = client.write_all(b"HTTP/1.1 501 Not Implemented\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
 }
