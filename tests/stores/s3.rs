@@ -240,9 +240,29 @@ fn a_service_without_conditions_gets_copies_too() {
 fn a_line_that_is_cut_anywhere_leaves_nothing_wrong_in_a_bucket() {
     let proxy = Proxy::to(CEPH.at);
     let bucket = Bucket::ceph().through(&proxy);
-    let sizes = [(200_000, proof::cases(30, 700)), (18_000_000, proof::cases(6, 300))];
+    // So slow that the parts wait for each other.
+    proxy.is_slow(3_000_000);
+    let sizes = [(200_000, proof::cases(30, 940)), (18_000_000, proof::cases(6, 60))];
     // Beside the content some thousand bytes are requests.
     anywhere(&bucket, &proxy, sizes, |cut, size| cut.saturating_sub(12_000).min(size) / PART * PART);
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn parts_of_other_content_are_not_gone_on_with() {
+    let proxy = Proxy::to(CEPH.at);
+    let bucket = Bucket::ceph().through(&proxy);
+    let mut store = opened(&bucket);
+    for differs in [100, PART as usize + 100] {
+        let mut bytes = noise(26_000_000, 3);
+        proxy.cut_after(22_000_000);
+        put_here(opened(&bucket).as_mut(), "4711/b/x", &bytes).unwrap_err();
+        proxy.mend();
+        bytes[differs] ^= 1;
+        assert_eq!(put(store.as_mut(), "4711/b/x", &bytes).bytes, 26_000_000, "{differs}");
+        assert!(get(store.as_mut(), "4711/b/x") == bytes, "{differs}");
+        store.delete("4711/b/x").unwrap();
+    }
 }
 
 #[test]

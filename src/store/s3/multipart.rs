@@ -1,8 +1,11 @@
-//! A large file goes up in parts. One that was cut off is found again by asking the service, and goes on behind the parts
-//! that are there, as far as their MD5 is that of our own bytes.
+//! A large file goes up in parts. One that was cut off is found again by asking the service, and gets the parts that it
+//! lacks, when the MD5 of those that are there is that of our own bytes.
 
-use std::io::Read;
+use std::collections::BTreeMap;
+use std::io::{self, Read, Take};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -16,14 +19,10 @@ use crate::model::{Quiet, Run};
 use crate::store::Sent;
 use crate::store::content::Content;
 
-/// An upload that has begun: what is there of it.
-struct Upload {
-    id: String,
-    /// What the service calls each part.
-    etags: Vec<String>,
-    sent: u64,
-    /// All bytes that were sent.
-    whole: Sha256,
+/// A part that the service has: its length, and what the service calls it.
+struct Part {
+    len: u64,
+    etag: String,
 }
 
 /// What a part was hashed to.
@@ -31,6 +30,9 @@ pub(super) struct Hashed {
     pub(super) md5: [u8; 16],
     pub(super) sha256: String,
 }
+
+/// So many parts are worked at: one is hashed, one is on the line, one is being put away by the service.
+const AT_WORK: usize = 3;
 
 /// Puts the content there; gives the ETag that the object must have too, where it can be told.
 pub(super) fn put(
@@ -40,42 +42,187 @@ pub(super) fn put(
     pace: Option<u64>,
     run: &Run,
 ) -> Result<(Sent, Option<String>)> {
-    let part_len = PART.max(content.size().div_ceil(PARTS_MAX).next_multiple_of(1 << 20));
-    let mut upload = match go_on(http, key, content, part_len, run)? {
-        Some(found) => found,
-        None => Upload { id: begin(http, key, content)?, etags: Vec::new(), sent: 0, whole: Sha256::new() },
-    };
-    let resumed = upload.sent;
-    let length = |at: u64| part_len.min(content.size() - at);
-    let mut hashed = hash_part(content, upload.sent, length(upload.sent), &mut upload.whole, run)?;
-    while upload.sent < content.size() {
-        let (at, len) = (upload.sent, length(upload.sent));
-        let number = upload.etags.len() + 1;
-        let query = [("partNumber", number.to_string()), ("uploadId", upload.id.clone())];
-        let open = || Ok(Box::new(content.reader(at, pace, run)?.take(len)) as Box<dyn Read + Send>);
-        let body = Body::Stream { open: &open, size: len, sha256: &hashed.sha256 };
-        let (answer, next) = thread::scope(|scope| {
-            // The next part is hashed while this one is under way. What is told of progress is what was sent.
-            let (whole, quiet) = (&mut upload.whole, Run { monitor: &Quiet, cancel: run.cancel });
-            let hash = move || hash_part(content, at + len, length(at + len), whole, &quiet);
-            let next = thread::Builder::new().spawn_scoped(scope, hash).context(|| "cannot start a thread".into());
-            let answer = http.ask("PUT", key, &query, &[md5_header(&hashed.md5)], body);
-            (answer, next.map(thread::ScopedJoinHandle::join))
-        });
-        // A service that encrypts has a name of its own for it.
-        upload.etags.push(answer?.etag().unwrap_or_else(|| hex(&hashed.md5)));
-        upload.sent += len;
-        hashed = next?.unwrap_or_else(|_| Err(Error::new(Kind::Io, "hashing what is to be sent broke off")))?;
-    }
-    if hex(&upload.whole.finalize()) != content.sha256() {
-        abort(http, key, &upload.id)?;
+    let (id, sent) = go_on_or_begin(http, key, content, pace, run)?;
+    let Sending { whole, resumed, etags, .. } = sent;
+    if hex(&whole.finalize()) != content.sha256() {
+        abort(http, key, &id)?;
         return Err(Error::new(Kind::Damaged, "what should be sent is damaged here")
             .help("`tillstick check` tells which backups are"));
     }
-    complete(http, key, &upload.id, &upload.etags)?;
-    let parts: Option<Vec<Vec<u8>>> = upload.etags.iter().map(|etag| unhex(etag)).collect();
+    let etags: Vec<String> = etags.into_values().collect();
+    complete(http, key, &id, &etags)?;
+    let parts: Option<Vec<Vec<u8>>> = etags.iter().map(|etag| unhex(etag)).collect();
     let etag = parts.map(|parts| format!("{}-{}", hex(&Md5::digest(parts.concat())), parts.len()));
     Ok((Sent { bytes: content.size() - resumed, resumed }, etag))
+}
+
+/// Sends all parts: those that an upload which was cut off lacks, else all of a new one. Gives its id, too.
+fn go_on_or_begin(
+    http: &Http,
+    key: &str,
+    content: &Content,
+    pace: Option<u64>,
+    run: &Run,
+) -> Result<(String, Sending)> {
+    let part_len = PART.max(content.size().div_ceil(PARTS_MAX).next_multiple_of(1 << 20));
+    let send =
+        |id: &str, there| Upload { http, key, id, content, pace, run, part_len, there, line: Line::default() }.send();
+    if let Some((id, there)) = go_on(http, key)? {
+        if let Some(sent) = send(&id, there)? {
+            return Ok((id, sent));
+        }
+        abort(http, key, &id)?;
+    }
+    let id = begin(http, key, content)?;
+    let sent = send(&id, BTreeMap::new())?.unwrap_or_default();
+    Ok((id, sent))
+}
+
+/// An upload that has begun.
+struct Upload<'a> {
+    http: &'a Http,
+    key: &'a str,
+    id: &'a str,
+    content: &'a Content,
+    pace: Option<u64>,
+    run: &'a Run<'a>,
+    part_len: u64,
+    /// What an earlier try has left, by number.
+    there: BTreeMap<usize, Part>,
+    line: Line,
+}
+
+/// How far an upload has come.
+#[derive(Default)]
+struct Sending {
+    /// What was hashed so far.
+    at: u64,
+    number: usize,
+    whole: Sha256,
+    resumed: u64,
+    /// What the service calls the parts, by number.
+    etags: BTreeMap<usize, String>,
+    /// What is there is of other content.
+    is_anothers: bool,
+    failed: Option<Error>,
+}
+
+impl Upload<'_> {
+    /// Sends every part that is not there, in their order; `None` when what is there is of other content, which stands in
+    /// what the service keeps of the upload, too.
+    fn send(&self) -> Result<Option<Sending>> {
+        let sending = Mutex::new(Sending::default());
+        thread::scope(|scope| {
+            for _ in 0..AT_WORK {
+                if let Err(cause) = thread::Builder::new().spawn_scoped(scope, || self.work(&sending)) {
+                    let error = Error::new(Kind::Io, "cannot start a thread").because(cause);
+                    locked(&sending).failed.get_or_insert(error);
+                }
+            }
+        });
+        let sending = sending.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match sending.failed {
+            Some(error) => Err(error),
+            None => Ok((!sending.is_anothers).then_some(sending)),
+        }
+    }
+
+    /// Takes one part after the other until there is none left or one failed.
+    fn work(&self, sending: &Mutex<Sending>) {
+        let worked = || -> Result<()> {
+            loop {
+                let next = self.next(&mut locked(sending))?;
+                let Some((number, at, len, hashed)) = next else { return Ok(()) };
+                let query = [("partNumber", number.to_string()), ("uploadId", self.id.to_owned())];
+                let open = || {
+                    let turn = self.line.take();
+                    let bytes = self.content.reader(at, self.pace, self.run)?.take(len);
+                    Ok(Box::new(OnLine { bytes, begun: Instant::now(), turn: Some(turn) }) as Box<dyn Read + Send>)
+                };
+                let body = Body::Stream { open: &open, size: len, sha256: &hashed.sha256 };
+                let answer = self.http.ask("PUT", self.key, &query, &[md5_header(&hashed.md5)], body)?;
+                // A service that encrypts has a name of its own for it.
+                let etag = answer.etag().unwrap_or_else(|| hex(&hashed.md5));
+                locked(sending).etags.insert(number, etag);
+            }
+        };
+        if let Err(error) = worked() {
+            locked(sending).failed.get_or_insert(error);
+        }
+    }
+
+    /// The next part that is to be sent: its number, where it begins, its length, and its hashes. Others wait meanwhile: it
+    /// is their part that is sent or put away.
+    fn next(&self, sending: &mut Sending) -> Result<Option<(usize, u64, u64, Hashed)>> {
+        // What is told of progress is what was sent.
+        let quiet = Run { monitor: &Quiet, cancel: self.run.cancel };
+        while sending.failed.is_none() && !sending.is_anothers && sending.at < self.content.size() {
+            let (at, number) = (sending.at, sending.number + 1);
+            let len = self.part_len.min(self.content.size() - at);
+            let hashed = hash_part(self.content, at, len, &mut sending.whole, &quiet)?;
+            sending.at += len;
+            sending.number = number;
+            match self.there.get(&number) {
+                None => return Ok(Some((number, at, len, hashed))),
+                Some(part) if part.len == len && part.etag == hex(&hashed.md5) => {
+                    sending.resumed += len;
+                    sending.etags.insert(number, part.etag.clone());
+                }
+                Some(_) => sending.is_anothers = true,
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn locked(sending: &Mutex<Sending>) -> MutexGuard<'_, Sending> {
+    sending.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One part is on the line at a time, so that a line that is cut costs one part. On a slow line the next one even waits for
+/// the answer: what is lost would be long to send again, and what the answer takes is little beside.
+#[derive(Default)]
+struct Line {
+    is_taken: Mutex<bool>,
+    freed: Condvar,
+}
+
+/// The right to send, until it is dropped.
+struct Turn<'a>(&'a Line);
+
+impl Line {
+    fn take(&self) -> Turn<'_> {
+        let taken = self.is_taken.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.freed.wait_while(taken, |taken| *taken).unwrap_or_else(PoisonError::into_inner) = true;
+        Turn(self)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.is_taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.freed.notify_one();
+    }
+}
+
+/// A line is quick when a part needs no longer.
+const QUICK: Duration = Duration::from_millis(500);
+
+/// The bytes of a part. On a quick line the next one may begin as soon as the last of them was taken.
+struct OnLine<'a, R> {
+    bytes: Take<R>,
+    begun: Instant,
+    turn: Option<Turn<'a>>,
+}
+
+impl<R: Read> Read for OnLine<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.bytes.read(buffer);
+        if self.bytes.limit() == 0 && self.begun.elapsed() < QUICK {
+            self.turn = None;
+        }
+        read
+    }
 }
 
 fn begin(http: &Http, key: &str, content: &Content) -> Result<String> {
@@ -84,50 +231,39 @@ fn begin(http: &Http, key: &str, content: &Content) -> Result<String> {
     xml::text(&text, "UploadId").ok_or_else(|| Error::new(Kind::Io, "the service begins an upload and gives it no id"))
 }
 
-/// The upload of this key that was cut off, as far as it can be used. Any other is aborted.
-fn go_on(http: &Http, key: &str, content: &Content, part_len: u64, run: &Run) -> Result<Option<Upload>> {
-    let mut best = None;
+/// The upload of this key that was cut off and of which most is there, with its parts. Any other is aborted.
+fn go_on(http: &Http, key: &str) -> Result<Option<(String, BTreeMap<usize, Part>)>> {
+    let mut best: Option<(String, BTreeMap<usize, Part>)> = None;
     for id in uploads(http, key)?.into_iter().filter(|(other, _)| other == key).map(|(_, id)| id) {
-        if best.is_some() {
+        let parts = parts(http, key, &id)?;
+        let given_up = match &best {
+            Some((_, most)) if most.len() >= parts.len() => Some(id),
+            _ => best.replace((id, parts)).map(|(id, _)| id),
+        };
+        if let Some(id) = given_up {
             abort(http, key, &id)?;
-            continue;
-        }
-        let upload = usable(http, key, id, content, part_len, run)?;
-        if upload.sent == 0 {
-            abort(http, key, &upload.id)?;
-        } else {
-            best = Some(upload);
         }
     }
     Ok(best)
 }
 
-/// An upload with those of its parts, from the first on, that are as we would send them.
-fn usable(http: &Http, key: &str, id: String, content: &Content, part_len: u64, run: &Run) -> Result<Upload> {
-    let mut upload = Upload { id, etags: Vec::new(), sent: 0, whole: Sha256::new() };
+/// The parts of an upload that are there, by number.
+fn parts(http: &Http, key: &str, id: &str) -> Result<BTreeMap<usize, Part>> {
+    let mut parts = BTreeMap::new();
     let mut after = None;
     loop {
-        let mut query = vec![("uploadId", upload.id.clone())];
+        let mut query = vec![("uploadId", id.to_owned())];
         query.extend(after.take().map(|after| ("part-number-marker", after)));
         let text = http.ask("GET", key, &query, &[], Body::None)?.text()?;
         for part in xml::all(&text, "Part") {
             let field = |name| xml::text(part, name).unwrap_or_default();
-            let (number, etag) = (upload.etags.len() + 1, field("ETag").trim_matches('"').to_owned());
-            let len = part_len.min(content.size() - upload.sent);
-            if len == 0 || field("PartNumber") != number.to_string() || field("Size") != len.to_string() {
-                return Ok(upload);
+            if let (Ok(number), Ok(len)) = (field("PartNumber").parse(), field("Size").parse()) {
+                parts.insert(number, Part { len, etag: field("ETag").trim_matches('"').to_owned() });
             }
-            let before = upload.whole.clone();
-            if hex(&hash_part(content, upload.sent, len, &mut upload.whole, run)?.md5) != etag {
-                upload.whole = before;
-                return Ok(upload);
-            }
-            upload.etags.push(etag);
-            upload.sent += len;
         }
         after = next_page(&text, "NextPartNumberMarker")?;
         if after.is_none() {
-            return Ok(upload);
+            return Ok(parts);
         }
     }
 }

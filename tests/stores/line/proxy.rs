@@ -21,6 +21,8 @@ struct Line {
     flip: AtomicI64,
     /// So many bytes pass in a second; 0: all.
     pace: AtomicU64,
+    /// So many pass in a second on the way to the server, whatever was mended; 0: all.
+    uplink: AtomicU64,
     /// So many requests are answered with 503 here.
     busy: AtomicI64,
     /// Connections are dropped at once.
@@ -78,6 +80,11 @@ impl Proxy {
         self.line.pace.store(bytes_a_second, Ordering::SeqCst);
     }
 
+    /// From now on it is a slow line on the way to the server, also once it is mended.
+    pub(crate) fn is_slow(&self, bytes_a_second: u64) {
+        self.line.uplink.store(bytes_a_second, Ordering::SeqCst);
+    }
+
     pub(crate) fn busy_for(&self, requests: i64) {
         self.line.busy.store(requests, Ordering::SeqCst);
     }
@@ -125,6 +132,7 @@ impl Line {
             stall: never(),
             flip: never(),
             pace: AtomicU64::new(0),
+            uplink: AtomicU64::new(0),
             busy: AtomicI64::new(0),
             down: AtomicBool::new(false),
             unconditional: AtomicI64::new(-1),
@@ -181,7 +189,8 @@ impl Line {
                 thread::sleep(Duration::from_millis(20));
             }
             self.stall.fetch_sub(len, Ordering::SeqCst);
-            let pace = self.pace.load(Ordering::SeqCst);
+            let uplink = if upwards { self.uplink.load(Ordering::SeqCst) } else { 0 };
+            let pace = self.pace.load(Ordering::SeqCst).max(uplink);
             if pace > 0 {
                 thread::sleep(Duration::from_secs_f64(read as f64 / pace as f64));
             }
