@@ -19,7 +19,7 @@ use crate::model::{BackupId, ManifestFile, Run};
 use crate::policy::delta::{Decision, Newest, decide};
 use crate::primary::{Primary, SHA256SUMS, SIGNATURE, Stored, sums};
 use crate::store::content::FileRange;
-use crate::store::{Content, Sent, Store};
+use crate::store::{Content, Entry, Sent, Store};
 
 /// Encrypts what is given into a file that stays until it was sent; the text names the content.
 pub type Sealer<'a> = &'a dyn Fn(&str, &mut dyn Read) -> Result<PathBuf>;
@@ -57,7 +57,8 @@ impl Shelf {
     pub fn prepare(&self, store: &mut dyn Store, backup: &Stored, packing: &Packing<'_>, run: &Run) -> Result<Delta> {
         let Packing { primary, seal, is_damaged, .. } = packing;
         let file = backup.manifest_file()?;
-        let newest = self.newest_whole(store, backup.id(), *is_damaged, run)?;
+        let packs = self.packs(store)?;
+        let newest = self.newest_whole(store, backup.id(), *is_damaged, &packs, run)?;
         let there = newest.as_ref().and_then(|newest| Some((newest, newest.parts.as_ref()?)));
         let here = there.and_then(|(newest, _)| same_here(primary, newest));
         let known = match (&newest, there, &here) {
@@ -87,7 +88,7 @@ impl Shelf {
             }
             artifacts => (known, artifacts?),
         };
-        let (decision, least) = self.decide(store, known, &artifacts)?;
+        let (decision, least) = decide_of(known, &artifacts, &packs);
         let (parts, pack) = Self::put_together(backup, artifacts, packing, least, run)?;
         Ok(Delta { file, parts, pack, decision })
     }
@@ -98,18 +99,18 @@ impl Shelf {
         store: &mut dyn Store,
         id: &BackupId,
         is_damaged: &dyn Fn(&BackupId) -> bool,
+        packs: &[Entry],
         run: &Run,
     ) -> Result<Option<Shelved>> {
-        let packs = self.packs(store)?;
         let ids = self.ids(store)?;
         // Nobody knows which of the packs of a damaged one it is.
         let mut suspects = BTreeSet::new();
         for damaged in ids.iter().filter(|other| is_damaged(other)) {
-            suspects.extend(self.look_at(store, damaged, &packs)?.claims.flatten().into_iter().flatten());
+            suspects.extend(self.look_at(store, damaged, packs)?.claims.flatten().into_iter().flatten());
         }
         for other in ids.iter().filter(|other| *other != id && !is_damaged(other)) {
             run.check()?;
-            let found = self.look_at(store, other, &packs)?.found.filter(|found| found.complete);
+            let found = self.look_at(store, other, packs)?.found.filter(|found| found.complete);
             let is_good =
                 |found: &Shelved| found.parts.as_ref().is_none_or(|parts| parts.names().is_disjoint(&suspects));
             if let Some(found) = found.filter(is_good) {
@@ -117,28 +118,6 @@ impl Shelf {
             }
         }
         Ok(None)
-    }
-
-    fn decide(&self, store: &mut dyn Store, newest: Newest, artifacts: &[Planned<'_>]) -> Result<(Decision, u64)> {
-        let mut names: Vec<PackName> = Vec::new();
-        let mut number = |name: &PackName| match names.iter().position(|known| known == name) {
-            Some(number) => number,
-            None => {
-                names.push(name.clone());
-                names.len() - 1
-            }
-        };
-        let pieces: Vec<_> = artifacts.iter().map(|artifact| artifact.pieces(&mut number)).collect();
-        let there = if names.is_empty() { Vec::new() } else { self.packs(store)? };
-        let size =
-            |name: &PackName| there.iter().find(|entry| entry.name == name.as_str()).map_or(0, |entry| entry.size);
-        let sizes: Vec<u64> = names.iter().map(size).collect();
-        let decision = decide(newest, &pieces, &sizes);
-        let least = match &decision {
-            Decision::On { least, .. } => *least,
-            Decision::Afresh(_) => u64::MAX,
-        };
-        Ok((decision, least))
     }
 
     /// What goes into the new pack, and where everything lies then.
@@ -218,6 +197,27 @@ impl Shelf {
         put(store, &format!("{dir}/{MANIFEST_GZ}"), &Content::bytes(parts::packed(&file.bytes)))?;
         Ok(all)
     }
+}
+
+/// What is sent, and how long a piece must be to be taken from a pack that is there.
+fn decide_of(newest: Newest, artifacts: &[Planned<'_>], there: &[Entry]) -> (Decision, u64) {
+    let mut names: Vec<PackName> = Vec::new();
+    let mut number = |name: &PackName| match names.iter().position(|known| known == name) {
+        Some(number) => number,
+        None => {
+            names.push(name.clone());
+            names.len() - 1
+        }
+    };
+    let pieces: Vec<_> = artifacts.iter().map(|artifact| artifact.pieces(&mut number)).collect();
+    let size = |name: &PackName| there.iter().find(|entry| entry.name == name.as_str()).map_or(0, |entry| entry.size);
+    let sizes: Vec<u64> = names.iter().map(size).collect();
+    let decision = decide(newest, &pieces, &sizes);
+    let least = match &decision {
+        Decision::On { least, .. } => *least,
+        Decision::Afresh(_) => u64::MAX,
+    };
+    (decision, least)
 }
 
 fn backup_of(file: &ManifestFile) -> &BackupId {

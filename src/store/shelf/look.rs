@@ -82,8 +82,13 @@ impl Shelf {
 
     /// The backup `id`, which must be there.
     pub fn find(&self, store: &mut dyn Store, id: &BackupId) -> Result<Shelved> {
-        let packs = self.packs(store)?;
-        let looked = self.look_at(store, id, &packs)?;
+        let dir = self.dir_of(id);
+        let entries = store.list(&dir)?;
+        let packs = match entries.iter().any(|entry| entry.name == PARTS) {
+            true => self.packs(store)?,
+            false => Vec::new(),
+        };
+        let looked = look_into(&mut Folder::new(store, dir, entries, Vec::new()), id, &packs)?;
         if let Some(why) = looked.unreadable {
             return Err(Error::new(Kind::Damaged, format!("the copy of {id} cannot be used: {why}")));
         }
