@@ -18,7 +18,7 @@ export PATH=$PATH:/usr/sbin:/sbin
 [ "$(id -u)" = 0 ] || { echo 'making an image needs root' >&2; exit 1; }
 
 # For sticks and the light; and what the root lies on.
-modules=(virtio_pci virtio_blk ext4 xhci_pci usb_storage uas sd_mod vfat nls_ascii nls_cp437 nls_utf8 leds_gpio ledtrig_timer evdev)
+modules=(virtio_pci virtio_blk ext4 xhci_pci usb_storage uas sd_mod vfat nls_ascii nls_cp437 nls_utf8 leds_gpio ledtrig_timer evdev uinput)
 early=(virtio_pci virtio_blk ext4)
 
 # Lets the kernel start ARM programs, and puts things back at the end.
@@ -86,8 +86,29 @@ END
   done
   cp "$cache/kernel/lib/modules/$version"/modules.{order,builtin,builtin.modinfo} "$work/root/lib/modules/$version/"
   depmod -b "$work/root" "$version"
-  printf '%s\n' leds_gpio ledtrig_timer evdev >"$work/root/etc/modules-load.d/box.conf"
+  printf '%s\n' leds_gpio ledtrig_timer evdev uinput >"$work/root/etc/modules-load.d/box.conf"
+  make_beeper
   trim_boot
+}
+
+# Debian's kernel has no driver for a beeper that qemu's machine could have: a program stands in for one.
+make_beeper() {
+  install -D -m 0755 "$here/beeper.pl" "$work/root/usr/lib/posbox/beeper"
+  cat >"$work/root/etc/systemd/system/beeper.service" <<'END'
+[Unit]
+Description=A beeper that says what it sounds
+After=systemd-modules-load.service
+Before=tillstick.service
+
+[Service]
+Type=forking
+ExecStart=/usr/lib/posbox/beeper
+
+[Install]
+WantedBy=multi-user.target
+END
+  mkdir -p "$work/root/etc/systemd/system/multi-user.target.wants"
+  ln -s ../beeper.service "$work/root/etc/systemd/system/multi-user.target.wants/beeper.service"
 }
 
 # An emulated processor needs most of the boot for what this box has no use for: a login, jobs of apt, records of who logged in, kernel
@@ -160,7 +181,7 @@ END
   mv "$out/disk.img.part" "$out/disk.img"
 }
 
-# The machine that qemu emulates (with two processors, as the test starts it) has no light: it is put on a free pin of its GPIO. There is no beeper, for which Debian's kernel has no driver here.
+# The machine that qemu emulates (with two processors, as the test starts it) has no light: it is put on a free pin of its GPIO.
 make_machine() {
   qemu-system-arm -machine virt,highmem=off,dumpdtb="$work/virt.dtb" -cpu cortex-a15 -smp 2 -m 512M -display none
   dtc -q -I dtb -O dts "$work/virt.dtb" >"$work/virt.dts"

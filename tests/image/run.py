@@ -4,8 +4,10 @@
     tests/image/run.py FOLDER        the folder that packaging/image/build.sh filled
 
 What must be so: the init system starts the agent; the light blinks after the plug and then stays on; the backup on the stick holds
-the till's database; not one byte of the root partition was changed. The console stays in FOLDER/console.log. There is no beeper:
-Debian's kernel has no driver for one that qemu's machine could have (`make test-box` hears one).
+the till's database; not one byte of the root partition was changed. The console stays in FOLDER/console.log.
+
+The beeper is a fake: an input device of the kernel behind which a program says what it is asked to sound (packaging/image/beeper.pl), for Debian's
+kernel has no driver for one that qemu's machine could have. `make test-box` hears a real one.
 """
 import hashlib
 import json
@@ -98,6 +100,11 @@ class Machine:
         found = re.search(pattern, self.console.read_text(errors="replace")) if self.console.exists() else None
         return found and found.group()
 
+    def tones(self):
+        """What the beeper was asked to sound, in Hz, in order; 0 ends it."""
+        text = self.console.read_text(errors="replace")
+        return [int(hz) for hz in re.findall(r"beeper\[\d+\]: sounds at (\d+) Hz", text)]
+
     def light(self):
         """Every level that the light's pin was set to, in order."""
         text = self.gpio.read_text(errors="replace")
@@ -128,6 +135,9 @@ def main():
         machine.until(lambda: machine.says(r"tillstick\[\d+\]: .* was read back"), BACKUP_SECONDS, "the backup")
         machine.until(lambda: machine.light()[-1:] == [1], 30, "the light to stay on")
         blinks = machine.light()[dark:]
+        machine.until(lambda: machine.tones()[-1:] == [0], 30, "the beeper to end")
+        tones = machine.tones()
+        must(any(tones) and tones[-1] == 0, f"the beeper sounded, and ended ({', '.join(map(str, tones))} Hz)")
         must(blinks.count(1) >= 2 and 0 in blinks, f"the light blinked, and then stayed on ({len(blinks)} changes)")
         machine.ask("device_del", id="plugged")
         machine.event("DEVICE_DELETED")
