@@ -113,7 +113,8 @@ fn remove_all(context: &Context, args: &Purge) -> Result<Exit> {
         if args.yes { context.screen.note(&line) } else { context.screen.complain(&line) }
     }
     if found.is_empty() {
-        context.screen.result(&found, |_| vec![format!("no store has anything of customer {}", args.customer)])?;
+        let nothing = serde_json::json!({ "customer": args.customer, "removed": [], "done": true, "record": null });
+        context.screen.result(&nothing, |_| vec![format!("no store has anything of customer {}", args.customer)])?;
         return Ok(Exit::Done);
     }
     if !args.yes {
@@ -132,10 +133,15 @@ fn remove_all(context: &Context, args: &Purge) -> Result<Exit> {
             return Err(Error::new(Kind::Cancelled, "nothing was removed"));
         }
     }
-    let report = purge::purge(&site, &args.customer, found, &context.run())?;
-    context.screen.result(&report, |report| {
-        let mut lines = vec![format!("removed {backups} backups of customer {}", report.customer)];
-        if report.customer == site.config.customer {
+    let done = purge::purge(&site, &args.customer, found, &context.run())?;
+    context.screen.result(&done, |done| {
+        let customer = &done.report.customer;
+        let what = say::plural(backups, "backup", "backups");
+        let mut lines = vec![
+            format!("removed {backups} {what} of customer {customer}"),
+            format!("  the record of it: {:?}", done.record),
+        ];
+        if *customer == site.config.customer {
             lines.push("  this box goes on copying: set `enabled = false` for its stores, or stop it".into());
         }
         lines

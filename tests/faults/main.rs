@@ -20,6 +20,7 @@ mod strace;
 
 mod backup;
 mod files;
+mod purge;
 mod recover;
 mod restore;
 mod room;

@@ -194,8 +194,8 @@ impl Program<'_> {
     fn is_fixed(&self, path: &str) -> bool {
         let id = |part: &str| part.len() >= 16 && part.as_bytes()[8] == b'T' && part.as_bytes()[15] == b'Z';
         let mut parts = path.split(['/', '.', '-']);
-        // What runs say lies under their time, which may be that of a backup.
-        let is_of_a_run = path.contains("/state/runs/");
+        // What runs say and records of purges lie under their time, which may be that of a backup.
+        let is_of_a_run = path.contains("/state/runs/") || path.contains("/state/purges/");
         !is_of_a_run
             && !parts.any(|part| part == "snapshot" || (id(part) && !self.known.iter().any(|known| known == part)))
     }
@@ -231,6 +231,8 @@ pub(crate) fn first_of_each(calls: &[Call], known: &[String]) -> Vec<bool> {
         let parts = call.path.split('/').map(|part| match part {
             part if part.starts_with("snapshot-") => "snapshot",
             part if known.iter().any(|id| part == id) => "earlier",
+            // A record of a purge is another kind of file than its signature.
+            part if call.path.contains("/purges/") && part.contains('Z') => &part[part.find('Z').unwrap()..],
             part if part.starts_with(|c: char| c.is_ascii_digit()) && part.contains('T') => "new",
             part => part,
         });

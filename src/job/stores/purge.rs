@@ -1,5 +1,8 @@
 //! The end of a contract: all that a store has of a customer is removed, of every box, and a record of it stays (T9).
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -47,8 +50,9 @@ pub fn find(site: &Site, customer: &FileName, names: &[FileName]) -> Result<Vec<
     let mut all = Vec::new();
     for at in stores(site, names)? {
         let mut opened = at.open(site)?;
-        for shelf in Shelf::all(opened.store.as_mut(), Some(customer))? {
-            let backups = shelf.ids(opened.store.as_mut())?;
+        let looking = || format!("cannot look into the store `{}`; nothing was removed", at.name);
+        for shelf in Shelf::all(opened.store.as_mut(), Some(customer)).context(looking)? {
+            let backups = shelf.ids(opened.store.as_mut()).context(looking)?;
             let label = opened.store.label();
             all.push(Found { store: at.name.clone(), at: label, box_name: shelf.box_name, backups });
         }
@@ -70,13 +74,23 @@ fn stores(site: &Site, names: &[FileName]) -> Result<Vec<StoreAt>> {
     Ok(all)
 }
 
-/// Removes what was found. The record is written before the first removal, and again when all is done.
-pub fn purge(site: &Site, customer: &FileName, found: Vec<Found>, run: &Run) -> Result<Report> {
+/// What a purge came to.
+#[derive(Debug, Serialize)]
+pub struct Done {
+    /// The record.
+    #[serde(flatten)]
+    pub report: Report,
+    /// Where it lies.
+    pub record: PathBuf,
+}
+
+/// Removes what was found. A record is written before the first removal, and another when all is done.
+pub fn purge(site: &Site, customer: &FileName, found: Vec<Found>, run: &Run) -> Result<Done> {
     recorded(Some(site), RunKind::Purge, run, |record, run| {
         record.begin();
         let by = format!("{} ({})", site.config.box_name, site.box_id);
         let mut report = Report { customer: customer.clone(), by, at: Timestamp::now(), removed: found, done: false };
-        keep(site, &report, run)?;
+        let kept = Kept::begin(site, &report, run)?;
         let names: Vec<FileName> = report.removed.iter().map(|found| found.store.clone()).collect();
         for found in &report.removed {
             let at = StoreAt::of(site, &found.store)?;
@@ -103,20 +117,90 @@ pub fn purge(site: &Site, customer: &FileName, found: Vec<Found>, run: &Run) -> 
             }
         }
         report.done = true;
-        keep(site, &report, run)?;
-        Ok(report)
+        let record = kept.finish(&report)?;
+        Ok(Done { report, record })
     })
 }
 
-/// The record stays with the box, signed by it.
-fn keep(site: &Site, report: &Report, run: &Run) -> Result<()> {
-    let dir = site.config.state.join("purges");
-    std::fs::create_dir_all(&dir).context(|| format!("cannot make the folder {dir:?}"))?;
-    let name = format!("{}-{}.json", BackupId::next(report.at, None), report.customer);
-    let bytes = serde_json::to_vec_pretty(report).expect("plain data");
-    match BoxKey::read_or_make(&site.config.state) {
-        Ok(key) => durable::write(&dir.join(format!("{name}.sig")), &key.sign(&bytes), 0o600)?,
-        Err(error) => run.warn(format!("the record of this purge is not signed: {}", one_line(&error.report()))),
+/// The record as it stays with the box, signed by it:
+///
+/// ```text
+/// <state>/purges/<time>-<customer>.unfinished.json   what is about to be removed; goes when the other one is there
+/// <state>/purges/<time>-<customer>.json              what was removed, all of it
+/// ```
+/// Each file is written once, and a signature before what it is of. So wherever a run dies, no record is there that its
+/// signature does not fit, and an older one is never touched.
+struct Kept {
+    dir: PathBuf,
+    /// The time and the customer.
+    name: String,
+    key: Option<BoxKey>,
+}
+
+impl Kept {
+    /// Takes a name that no other purge has, and writes down what is about to go.
+    fn begin(site: &Site, report: &Report, run: &Run) -> Result<Self> {
+        let dir = site.config.state.join("purges");
+        fs::create_dir_all(&dir).context(|| format!("cannot make the folder {dir:?}"))?;
+        durable::sync_parent(&dir)?;
+        let key = BoxKey::read_or_make(&site.config.state).map_err(|error| {
+            run.warn(format!("the record of this purge is not signed: {}", one_line(&error.report())));
+        });
+        let mut kept = Self { dir, name: String::new(), key: key.ok() };
+        let mut id = BackupId::next(report.at, None);
+        loop {
+            kept.name = format!("{id}-{}", report.customer);
+            if kept.is_free()? && kept.put(&kept.unfinished(), report)? {
+                return Ok(kept);
+            }
+            id = BackupId::next(report.at, Some(&id));
+        }
     }
-    durable::write(&dir.join(&name), &bytes, 0o600)
+
+    /// Writes down that all is gone.
+    fn finish(&self, report: &Report) -> Result<PathBuf> {
+        let (path, unfinished) = (self.finished(), self.unfinished());
+        if !self.put(&path, report)? {
+            return Err(Error::new(Kind::Refused, format!("{path:?} is there, of another purge"))
+                .help(format!("all was removed; what it was stands in {unfinished:?}")));
+        }
+        fs::remove_file(&unfinished).context(|| format!("cannot remove {unfinished:?}"))?;
+        if self.key.is_some() {
+            let signature = signature_of(&unfinished);
+            fs::remove_file(&signature).context(|| format!("cannot remove {signature:?}"))?;
+        }
+        durable::sync_dir(&self.dir)?;
+        Ok(path)
+    }
+
+    fn finished(&self) -> PathBuf {
+        self.dir.join(format!("{}.json", self.name))
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.dir.join(format!("{}.unfinished.json", self.name))
+    }
+
+    /// Whether nothing of this name is there, nor a signature that a run which died has left.
+    fn is_free(&self) -> Result<bool> {
+        for path in [self.finished(), self.unfinished()] {
+            if durable::is_there(&path)? || durable::is_there(&signature_of(&path))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// `false` when another run was faster.
+    fn put(&self, path: &Path, report: &Report) -> Result<bool> {
+        let bytes = serde_json::to_vec_pretty(report).expect("plain data");
+        match &self.key {
+            Some(key) if !durable::write_new(&signature_of(path), &key.sign(&bytes), 0o600)? => Ok(false),
+            _ => durable::write_new(path, &bytes, 0o600),
+        }
+    }
+}
+
+fn signature_of(record: &Path) -> PathBuf {
+    record.with_extension("json.sig")
 }
