@@ -72,22 +72,24 @@ monmaptool --create --fsid "$fsid" --addv a "[v1:127.0.0.1:$((port + 1))]" "$dir
 # Run in the background with its output in a log.
 serve() { "$@" -f < /dev/null > "$dir/log/$1.out" 2>&1 & pids+=($!); }
 comes() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; echo "not there after a minute: $*" >&2; exit 1; }
+# Nothing that a client asks for may take for ever.
+soon() { timeout -k 5 60 "$@"; }
 # One that asks before it knows the monitors' map is told "wrong fsid" and ends: it is started again.
 osd_is_up() {
   kill -0 "${pids[-1]}" 2> /dev/null || serve ceph-osd -i 0
-  ceph osd stat 2> /dev/null | grep -q ' 1 up'
+  soon ceph osd stat 2> /dev/null | grep -q ' 1 up'
 }
-gateway_answers() { curl -s -o /dev/null "http://127.0.0.1:$port/"; }
+gateway_answers() { curl -s -m 10 -o /dev/null "http://127.0.0.1:$port/"; }
 
 ceph-mon -i a --mkfs --monmap "$dir/monmap" --keyring "$dir/keyring" > "$dir/log/mkfs.out" 2>&1
 serve ceph-mon -i a
 osd=$(cat /proc/sys/kernel/random/uuid)
-timeout 60 ceph osd new "$osd" > /dev/null
+soon ceph osd new "$osd" > /dev/null
 ceph-osd -i 0 --mkfs --osd-uuid "$osd" > "$dir/log/mkfs.out" 2>&1
 serve ceph-osd -i 0
 comes osd_is_up
 serve radosgw -n client.rgw
 comes gateway_answers
-radosgw-admin user create --uid=till --display-name=till --access-key=AKTEST --secret-key=SKTEST > "$dir/log/user.out" 2>&1
+soon radosgw-admin user create --uid=till --display-name=till --access-key=AKTEST --secret-key=SKTEST > "$dir/log/user.out" 2>&1
 echo ready
 cat > /dev/null

@@ -40,6 +40,8 @@ impl Locked {
         );
         fs::write(made.path("lock.xml"), documented("xml")).unwrap();
         fs::write(made.path("nothing"), "").unwrap();
+        // A service that hangs is a failure.
+        fs::write(made.path(".curlrc"), "max-time = 60\n").unwrap();
         CEPH.user(name, name, "SKBOX");
         made.set(policy, documented("sh"));
         made
@@ -53,6 +55,7 @@ impl Locked {
         fs::write(self.path("policy.json"), ours(policy)).unwrap();
         let mut command = Command::new("sh");
         command.args(["-e", "-c", &ours(script)]).env("S3", format!("http://{}", CEPH.at)).current_dir(self.dir.path());
+        command.env("CURL_HOME", self.dir.path());
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", text(&output));
     }
@@ -73,6 +76,7 @@ impl Locked {
         let mut command = Command::new("curl");
         command.args(["-sS", "-K", whose, "-X", method, "-o", "answer", "-w", "%{http_code}", &url]);
         command.args(["-H", &format!("x-amz-content-sha256: {empty}")]).current_dir(self.dir.path());
+        command.env("CURL_HOME", self.dir.path());
         if method == "PUT" {
             command.args(["--data-binary", ""]);
         }

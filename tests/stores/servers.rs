@@ -94,8 +94,12 @@ impl Ceph {
     fn admin(&self, args: &[&str]) {
         let root = CACHE.join("root");
         let lib = root.join("usr/lib/x86_64-linux-gnu");
-        let mut command = Command::new(root.join("usr/bin/radosgw-admin"));
-        command.args(args).env("CEPH_CONF", self.dir.path().join("ceph.conf"));
+        let mut command = Command::new("timeout");
+        command
+            .arg("60")
+            .arg(root.join("usr/bin/radosgw-admin"))
+            .args(args)
+            .env("CEPH_CONF", self.dir.path().join("ceph.conf"));
         command.env("LD_LIBRARY_PATH", format!("{}:{}", lib.display(), lib.join("ceph").display()));
         assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success(), "{args:?}");
     }
@@ -131,7 +135,7 @@ pub(crate) fn make_bucket(at: SocketAddr, bucket: &str) {
     // Ceph wants the header, and curl does not make it: of no content.
     let sha256 = format!("x-amz-content-sha256: {:x}", Sha256::digest(b""));
     let signed = ["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "AKTEST:SKTEST", "-H", &sha256];
-    tool("curl", &[&["-sSf", "-X", "PUT"][..], &signed, &[&url]].concat());
+    tool("curl", &[&["-sSf", "-m", "60", "-X", "PUT"][..], &signed, &[&url]].concat());
 }
 
 /// OpenSSH, as an account that is nobody's. It lets in who has the key.
