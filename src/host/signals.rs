@@ -19,13 +19,18 @@ extern "C" fn on_signal(signal: libc::c_int) {
 }
 
 /// From now on SIGINT, SIGTERM and SIGHUP set `cancel`, and a closed pipe or a file that has reached the size allowed to
-/// it (`ulimit -f`) is an error instead of a death.
+/// it (`ulimit -f`) is an error instead of a death. Whoever was started with `nohup` goes on when the terminal is closed.
 pub fn cancel_on_signals(cancel: &Cancel) -> Result<()> {
     let _ = CANCEL.set(cancel.clone());
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::SA_RESTART, SigSet::empty());
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let watching = || format!("cannot watch for {signal}");
         // SAFETY: the handler only stores to atomics.
-        unsafe { sigaction(signal, &action) }.context(|| format!("cannot watch for {signal}"))?;
+        let before = unsafe { sigaction(signal, &action) }.context(watching)?;
+        if signal == Signal::SIGHUP && matches!(before.handler(), SigHandler::SigIgn) {
+            // SAFETY: it is what was there.
+            unsafe { sigaction(signal, &before) }.context(watching)?;
+        }
     }
     let ignored = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     // SAFETY: no handler is installed.

@@ -2,15 +2,20 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nix::pty::openpty;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 
-use crate::kit::{Box, names, tool, tool_command};
+use crate::kit::{Box, names, tool_command};
 
 /// Ctrl-C and ctrl-D, as a keyboard sends them.
 const CTRL_C: &str = "\x03";
@@ -22,33 +27,51 @@ const SEND: &str = "Send the database now? [y/N] ";
 /// A program at a terminal of its own, and a person before it.
 struct Terminal {
     process: Child,
-    keyboard: File,
+    /// `None` once the window is closed.
+    keyboard: Option<File>,
     screen: Arc<Mutex<String>>,
-    reader: JoinHandle<()>,
+    is_watched: Arc<AtomicBool>,
+    reader: Option<JoinHandle<()>>,
     /// How much of the screen was read.
     read: usize,
 }
 
 impl Terminal {
     fn start(command: &Command) -> Self {
-        let pty = openpty(None, None).unwrap();
-        // With this terminal as its controlling one, as a shell would start it: that is what makes ctrl-C a signal.
-        let mut inside = tool_command("setsid", &["-c", "-w"]);
+        Self::start_by(&["setsid", "-c", "-w"], command)
+    }
+
+    /// By a program of its own, which makes it the first of the terminal: that is what makes ctrl-C a signal, as in a shell.
+    fn start_by(by: &[&str], command: &Command) -> Self {
+        // No other child may have it, or the window would stay open with that one.
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let mut options = File::options();
+        let options = options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
+        let slave = || options.open(ptsname_r(&master).unwrap()).unwrap();
+        let mut inside = tool_command(by[0], &by[1..]);
         inside.arg(command.get_program()).args(command.get_args()).env("LC_ALL", "C").env_remove("RUST_LOG");
-        inside.stdin(pty.slave.try_clone().unwrap()).stdout(pty.slave.try_clone().unwrap()).stderr(pty.slave);
+        inside.stdin(slave()).stdout(slave()).stderr(slave());
         let process = inside.spawn().unwrap();
         drop(inside);
-        let keyboard = File::from(pty.master);
+        let keyboard = File::from(OwnedFd::from(master));
         let (screen, mut output) = (Arc::new(Mutex::new(String::new())), keyboard.try_clone().unwrap());
-        let shown = screen.clone();
+        let is_watched = Arc::new(AtomicBool::new(true));
+        let (shown, watched) = (screen.clone(), is_watched.clone());
         let reader = thread::spawn(move || {
             let mut piece = [0; 4096];
-            // At its end, which is an error, nobody is left who writes to it.
-            while let Ok(read @ 1..) = output.read(&mut piece) {
+            while watched.load(Ordering::SeqCst) {
+                let mut fds = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+                if poll(&mut fds, PollTimeout::from(50_u8)) == Ok(0) {
+                    continue;
+                }
+                // At its end, which is an error, nobody is left who writes to it.
+                let Ok(read @ 1..) = output.read(&mut piece) else { return };
                 shown.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..read]));
             }
         });
-        Self { process, keyboard, screen, reader, read: 0 }
+        Self { process, keyboard: Some(keyboard), screen, is_watched, reader: Some(reader), read: 0 }
     }
 
     fn seen(&self) -> String {
@@ -71,14 +94,35 @@ impl Terminal {
     }
 
     fn types(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.keyboard.as_ref().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits for its end: the exit code, and what it had to say since the last question.
+    /// Closes the window: the kernel tells whoever sits in it.
+    fn close(&mut self) {
+        self.is_watched.store(false, Ordering::SeqCst);
+        self.reader.take().unwrap().join().unwrap();
+        self.keyboard = None;
+    }
+
+    /// Waits for its end: the exit code, and what it had to say since the last question. One that asks on gets no answer.
+    #[track_caller]
     fn ends(mut self) -> (Option<i32>, String) {
-        let code = self.process.wait().unwrap().code();
-        self.reader.join().unwrap();
-        (code, self.screen.lock().unwrap()[self.read..].to_owned())
+        let end = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < end {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                self.reader.take().map(JoinHandle::join);
+                return (status.code(), self.seen());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        panic!("it does not end: {:?}", self.seen());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -100,22 +144,22 @@ fn each_step_by_hand_waits_for_its_yes() {
     let site = Box::new();
     let away = with_store(&site);
     for yes in [["y\n", "yes\n"], ["J\n", "  sí \n"]] {
-        let before = site.ids().len();
+        let sent = || names(&away.join("kasse-1")).iter().filter(|name| *name != "box.json").count();
+        let (made, before) = (site.ids().len(), sent());
         let mut run = by_hand(&site, &["backup", "--ask"]);
         run.shows(BACKUP);
-        thread::sleep(Duration::from_millis(200));
-        assert_eq!(names(&site.primary()).iter().filter(|name| !name.starts_with('.')).count(), before, "not yet");
+        // Longer than a backup takes, or a copy.
+        thread::sleep(Duration::from_secs(2));
+        assert_eq!(site.ids().len(), made, "not yet");
         run.types(yes[0]);
         run.shows("Database backed up.");
         run.shows(SEND);
-        let sent = || names(&away.join("kasse-1")).iter().filter(|name| *name != "box.json").count();
-        let (ids, before) = (site.ids(), sent());
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_secs(2));
         assert_eq!(sent(), before, "not yet");
         run.types(yes[1]);
         let (code, said) = run.ends();
         assert!(code == Some(0) && said.contains("Database sent! away"), "{code:?} {said}");
-        assert_eq!(sent(), ids.len());
+        assert_eq!((site.ids().len(), sent()), (made + 1, before + 1));
     }
 }
 
@@ -166,15 +210,16 @@ fn whoever_does_not_say_yes_gets_nothing_done() {
 fn a_terminal_that_is_closed_is_no_yes() {
     let site = Box::new();
     with_store(&site);
-    let mut run = by_hand(&site, &["backup", "--ask"]);
-    run.shows(BACKUP);
-    let Terminal { mut process, keyboard, reader, .. } = run;
-    // The window is closed: who sits in it is told by a signal. The reader's hand on the terminal is taken off by its end.
-    drop(keyboard);
-    tool("kill", &["-HUP", &process.id().to_string()]);
-    let _ = process.wait().unwrap();
-    drop(reader);
-    assert_eq!(site.ids(), [] as [String; 0]);
+    // Whoever is told by a signal ends by it; whoever does not hear it finds nobody to ask.
+    for (by, code) in
+        [(&["setsid", "-c", "-w"][..], Some(129)), (&["setsid", "-c", "-w", "env", "--ignore-signal=HUP"], Some(1))]
+    {
+        let mut run = Terminal::start_by(by, &site.command(&["backup", "--ask"]));
+        run.shows(BACKUP);
+        run.close();
+        assert_eq!(run.ends().0, code, "{by:?}");
+        assert_eq!(site.ids(), [] as [String; 0], "{by:?}");
+    }
 }
 
 #[test]
