@@ -24,7 +24,7 @@ parser.add_argument("cache")
 parser.add_argument("--mb", type=int, default=100)
 parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--big", type=float, default=4, help="size in GiB of the file for peak memory; 0: none")
-parser.add_argument("--only", default="", help="s3, sftp or ftp")
+parser.add_argument("--only", default="", help="a word of the server's name: S3, SFTP, FTPS, vsftpd")
 parser.add_argument("--dir", default="/dev/shm" if os.path.isdir("/dev/shm") else None)
 args = parser.parse_args()
 CACHE = os.path.abspath(args.cache)
@@ -37,6 +37,8 @@ os.chmod(HOME, 0o755)
 ACCOUNT, GROUP = ("daemon", "daemon") if os.geteuid() == 0 else (os.environ["USER"], None)
 AS = ["setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups"] if os.geteuid() == 0 else []
 STARTED = []
+# Files outside of our folder.
+LEFT = []
 for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
     del os.environ[name]
 
@@ -93,7 +95,7 @@ class Place:
 
 
 class Sftp(Place):
-    name, table_name = "SFTP, OpenSSH", "sftp"
+    name = "SFTP, OpenSSH"
 
     def __init__(self):
         super().__init__("sftp")
@@ -131,15 +133,20 @@ Subsystem sftp internal-sftp\nForceCommand internal-sftp -d {self.files}\n""", 0
 
 
 class Ftp(Place):
-    name, table_name = "FTPS, proftpd", "ftp"
+    name, folder = "FTPS, proftpd", "ftp"
 
     def __init__(self):
-        super().__init__("ftp")
+        super().__init__(self.folder)
         self.port = free_port(20)
+        self.password = write(f"{HOME}/pw", "testpw\n")
+        self.netrc = write(f"{HOME}/netrc", "machine localhost login t password testpw\n")
+        self.hashed = subprocess.check_output(["openssl", "passwd", "-6", "testpw"], text=True).strip()
+        start(self.command(), self.port, env={"LD_LIBRARY_PATH": f"{LIBS}:{ROOT}/lib/x86_64-linux-gnu", "PATH": os.environ["PATH"]})
+
+    def command(self):
         user, group = ("nobody", "nogroup") if os.geteuid() == 0 else (ACCOUNT, subprocess.check_output(["id", "-gn"], text=True).strip())
         uid, gid = (65_534, 65_534) if os.geteuid() == 0 else (os.getuid(), os.getgid())
-        hashed = subprocess.check_output(["openssl", "passwd", "-6", "testpw"], text=True).strip()
-        write(f"{self.home}/passwd", f"t:{hashed}:{uid}:{gid}::{self.files}:/bin/false\n")
+        write(f"{self.home}/passwd", f"t:{self.hashed}:{uid}:{gid}::{self.files}:/bin/false\n")
         if AS:
             shell(f"chown {user}:{group} {self.files}")
         config = write(f"{self.home}/config", f"""ServerType standalone\nServerName bench\nDefaultAddress 127.0.0.1\nSocketBindTight on\nPort {self.port}
@@ -149,10 +156,7 @@ RequireValidShell off\nUseFtpUsers off\nWtmpLog off\nSystemLog {self.home}/log\n
 AllowRetrieveRestart on\nAllowOverwrite on\nLoadModule mod_tls.c\nLoadModule mod_tls_shmcache.c\nTLSEngine on\nTLSRequired on\nTLSLog {self.home}/tls.log
 TLSECCertificateFile {CACHE}/tls/srv.pem\nTLSECCertificateKeyFile {CACHE}/tls/srv.key\nTLSProtocol TLSv1.2 TLSv1.3
 TLSSessionCache shm:/file={self.home}/sessions\n""")
-        self.password = write(f"{HOME}/pw", "testpw\n")
-        self.netrc = write(f"{HOME}/netrc", "machine localhost login t password testpw\n")
-        start([f"{ROOT}/usr/sbin/proftpd", "-n", "-q", "-c", config], self.port,
-              env={"LD_LIBRARY_PATH": f"{LIBS}:{ROOT}/lib/x86_64-linux-gnu", "PATH": os.environ["PATH"]})
+        return [f"{ROOT}/usr/sbin/proftpd", "-n", "-q", "-c", config]
 
     def table(self, _round):
         return f'type = "ftp"\ntls = "explicit"\nhost = "localhost"\nport = {self.port}\nuser = "t"\npassword_file = "{self.password}"\nca_file = "{CACHE}/tls/ca.pem"'
@@ -168,8 +172,29 @@ TLSSessionCache shm:/file={self.home}/sessions\n""")
         }
 
 
+class Vsftpd(Ftp):
+    """It runs as root alone."""
+
+    name, folder = "FTPS, vsftpd", "vsftpd"
+
+    def command(self):
+        shell(f"chown daemon:daemon {self.files}")
+        os.mkdir(f"{self.home}/empty", 0o555)
+        write(f"{self.home}/passwd", f"t:{self.hashed}\n")
+        service, pem = f"tillstick-bench-{self.port}", f"{CACHE}/tls/rsa.pem"
+        module, = glob.glob(f"{ROOT}/**/security/pam_pwdfile.so", recursive=True)[:1]
+        LEFT.append(write(f"/etc/pam.d/{service}", f"auth required {module} pwdfile {self.home}/passwd\naccount required pam_permit.so\n"))
+        config = write(f"{self.home}/config", f"""listen=YES\nlisten_ipv6=NO\nbackground=NO\nlisten_address=127.0.0.1\nlisten_port={self.port}
+pasv_min_port={self.port + 1}\npasv_max_port={self.port + 20}\npasv_address=127.0.0.1\nanonymous_enable=NO\nlocal_enable=YES\nwrite_enable=YES
+guest_enable=YES\nguest_username=daemon\nvirtual_use_local_privs=YES\nlocal_root={self.files}\nchroot_local_user=YES\nallow_writeable_chroot=YES
+pam_service_name={service}\nsecure_chroot_dir={self.home}/empty\nnopriv_user=nobody\nseccomp_sandbox=NO\nisolate_network=NO\nisolate=NO
+xferlog_enable=NO\nlocal_umask=077\nssl_enable=YES\nforce_local_logins_ssl=YES\nforce_local_data_ssl=YES\nrequire_ssl_reuse=YES
+strict_ssl_read_eof=YES\nssl_ciphers=HIGH\nrsa_cert_file={pem}\nrsa_private_key_file={pem}\n""")
+        return [f"{ROOT}/usr/sbin/vsftpd", config]
+
+
 class S3:
-    name, table_name = "S3, Ceph", "s3"
+    name = "S3, Ceph"
 
     def __init__(self):
         self.port, self.home = free_port(45), f"{HOME}/ceph"
@@ -281,7 +306,8 @@ def unchanged(place):
 
 
 def main():
-    places = [kind for kind in (S3, Sftp, Ftp) if args.only in kind.table_name]
+    kinds = (S3, Sftp, Ftp) + ((Vsftpd,) if os.geteuid() == 0 else ())
+    places = [kind for kind in kinds if args.only.lower() in kind.name.lower()]
     box = Box("box", args.mb * 1_000_000)
     started = []
     for kind in places:
@@ -307,4 +333,6 @@ finally:
             process.stdin.close()
             process.wait()
         process.kill()
+    for path in LEFT:
+        os.remove(path)
     shutil.rmtree(HOME, ignore_errors=True)
