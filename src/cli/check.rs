@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Context, Exit, StickFlag, StoreFlag};
+use super::{Context, Exit, StickFlag, StoreFlag, in_store};
 use crate::error::{Error, Kind, Result};
 use crate::job::check::{self, Finding};
 use crate::job::provenance::Trust;
@@ -81,7 +81,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
                                 (false, true) => Depth::Read,
                                 (false, false) => Depth::Facts,
                             };
-                            stores::check::check(&site, &at, id.as_ref(), depth, &believed(Some(&site))?, &run)?
+                            let trust = believed(Some(&site))?;
+                            in_store(
+                                "check",
+                                &at.name,
+                                stores::check::check(&site, &at, id.as_ref(), depth, &trust, &run),
+                            )?
                         }
                         None => check::primary(&site, id.as_ref(), args.drill, &believed(Some(&site))?, &run)?,
                     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Context, Exit, StickFlag, StoreFlag, lang_of_environment, say};
+use super::{Context, Exit, StickFlag, StoreFlag, in_store, lang_of_environment, say};
 use crate::error::Result;
 use crate::job::history::History;
 use crate::job::list::{self, Listed};
@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
             let site = context.site()?;
             let history = History::of(&site, &run);
             let listed = match args.store.at(&site)? {
-                Some(at) => stores::list::list(&site, &at, &history, &run)?,
+                Some(at) => in_store("list", &at.name, stores::list::list(&site, &at, &history, &run))?,
                 None => list::primary(&site, &history)?,
             };
             (listed, site.config.lang)

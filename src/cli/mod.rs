@@ -160,6 +160,17 @@ impl StoreFlag {
     }
 }
 
+/// Says of a failure in which store it was, and while what was done, where it does not say so itself.
+fn in_store<T>(doing: &str, name: &FileName, result: Result<T>) -> Result<T> {
+    let place = format!("the store `{name}`");
+    match result {
+        Err(error) if error.kind() != Kind::Cancelled && !error.to_string().contains(&place) => {
+            Err(error).context(|| format!("cannot {doing} {place}"))
+        }
+        result => result,
+    }
+}
+
 /// How a verb ended when it did not fail.
 enum Exit {
     Done,

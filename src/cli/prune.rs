@@ -1,6 +1,6 @@
 //! `tillstick prune`: the clean-up, with a reason for whatever stays and whatever goes.
 
-use super::{Context, Exit, StickFlag, StoreFlag};
+use super::{Context, Exit, StickFlag, StoreFlag, in_store};
 use crate::error::Result;
 use crate::job::prune::{self, Judged, Report};
 use crate::job::stores;
@@ -28,7 +28,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let site = context.site()?;
     let report = match (args.stick.at(), args.store.at(&site)?) {
         (Some(stick), _) => prune::on_stick(&site, &stick, args.dry_run, &context.run())?,
-        (None, Some(at)) => stores::prune::prune(&site, &at, args.dry_run, &context.run())?,
+        (None, Some(at)) => {
+            in_store("clean up", &at.name, stores::prune::prune(&site, &at, args.dry_run, &context.run()))?
+        }
         (None, None) => prune::primary(&site, args.dry_run, &context.run())?,
     };
     context.screen.result(&report, lines)?;

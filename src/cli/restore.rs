@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use super::{Context, Exit, say};
+use super::{Context, Exit, in_store, say};
 use crate::config::{Config, SourceKind};
 use crate::error::{Error, Kind, Result};
 use crate::job::StoreAt;
@@ -81,7 +81,11 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit> {
         site = Some(context.site()?);
     }
     let trust = Trust::of(site.as_ref(), args.trust_unknown, args.identity.as_deref())?;
-    let mut chosen = restore::choose(site.as_ref(), &origin, &trust, &context.run())?;
+    let chosen = restore::choose(site.as_ref(), &origin, &trust, &context.run());
+    let mut chosen = match &origin {
+        Origin::Store { at, .. } => in_store("restore from", &at.name, chosen)?,
+        _ => chosen?,
+    };
     if chosen.is_files() {
         return files::run(context, &args, site, &origin, &mut chosen, &trust);
     }

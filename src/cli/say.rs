@@ -41,6 +41,7 @@ pub(super) fn age(seconds: i64, lang: Lang) -> String {
         (days @ 2.., _, _) => (days, "Tagen", "days", "días"),
         (_, hours @ 2.., _) => (hours, "Stunden", "hours", "horas"),
         (_, _, minutes @ 2..) => (minutes, "Minuten", "minutes", "minutos"),
+        _ if seconds == 1 => (1, "Sekunde", "second", "segundo"),
         _ => (seconds, "Sekunden", "seconds", "segundos"),
     };
     match lang {

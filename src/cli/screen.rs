@@ -45,7 +45,10 @@ impl Screen {
         if self.quiet {
             return Ok(());
         }
-        put(&text(value).join("\n"))
+        match &text(value)[..] {
+            [] => Ok(()),
+            lines => put(&lines.join("\n")),
+        }
     }
 
     /// Prints what was asked for, whatever the flags say: a manual page, a configuration.

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use super::{Context, Exit, say};
+use super::{Context, Exit, in_store, say};
 use crate::error::{Error, Kind, Result};
 use crate::job::stores::probe::{Step, probe};
 use crate::job::stores::{self, purge};
@@ -63,7 +63,7 @@ pub(super) fn run(context: &Context, verb: &Verb) -> Result<Exit> {
         Verb::Init(args) => init(context, args),
         Verb::Test(args) => test(context, &args.name),
         Verb::Adopt(args) => {
-            stores::adopt(&context.site()?, &args.name, &context.run())?;
+            in_store("go on with", &args.name, stores::adopt(&context.site()?, &args.name, &context.run()))?;
             context.screen.result(&args.name, |name| vec![format!("this box goes on with what `{name}` has")])?;
             Ok(Exit::Done)
         }

@@ -13,7 +13,7 @@ pub mod in_use;
 pub mod keys;
 pub mod lock;
 pub mod mount;
-#[cfg(any(feature = "ftp", feature = "web"))]
+#[cfg(any(feature = "ftp", feature = "sftp", feature = "web"))]
 pub mod net;
 pub mod notify;
 pub mod piped;

@@ -1,5 +1,8 @@
 //! What goes wrong on every line, in words that help.
 
+/// What helps when nobody answers at all.
+pub const NOBODY_THERE: &str = "look whether the address is right, the server is up, and this box has a network";
+
 /// What helps when a certificate is not taken, for this reason in the TLS library's words.
 pub fn of_tls(text: &str) -> Option<&'static str> {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));

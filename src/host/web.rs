@@ -1,6 +1,7 @@
 //! HTTPS: whom to trust, how long to wait, and what went wrong in our own words.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -76,6 +77,15 @@ fn host_of(url: &str) -> &str {
 
 /// What went wrong before there was an answer.
 pub fn failed(error: ureq::Error) -> Error {
+    let is_there = match &error {
+        ureq::Error::Io(io) => !matches!(
+            io.kind(),
+            ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
+        ),
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => false,
+        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => false,
+        _ => true,
+    };
     let text = match error {
         // A reader of ours that was stopped, or a source that is gone, travels through the library.
         ureq::Error::Io(io) => match io.downcast::<Error>() {
@@ -85,7 +95,7 @@ pub fn failed(error: ureq::Error) -> Error {
         ureq::Error::Timeout(_) => "nothing was heard from it for too long".to_owned(),
         error => error.to_string(),
     };
-    let help = net::of_tls(&text);
+    let help = net::of_tls(&text).or((!is_there).then_some(net::NOBODY_THERE));
     let error = Error::new(Kind::Io, text);
     match help {
         Some(help) => error.help(help),

@@ -324,5 +324,5 @@ fn unknown(site: &Site, copies: &[CopyHistory]) -> Result<Vec<Fact>> {
 
 /// A report in one line.
 pub(super) fn one_line(report: &str) -> String {
-    report.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    report.lines().map(str::trim).collect::<Vec<_>>().join(" ").replace(" help: ", "; ")
 }

@@ -75,13 +75,13 @@ impl Line {
     pub(super) fn connect(host: &str, port: u16, silence: Duration) -> Result<Self> {
         let doing = || format!("cannot reach {host}:{port}");
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in (host, port).to_socket_addrs().context(doing)? {
+        for address in (host, port).to_socket_addrs().context(doing).map_err(|error| error.help(net::NOBODY_THERE))? {
             match Self::to(address, silence) {
                 Ok(line) => return Ok(line),
                 Err(error) => last = error,
             }
         }
-        Err(Error::new(Kind::Io, doing()).because(last))
+        Err(Error::new(Kind::Io, doing()).because(last).help(net::NOBODY_THERE))
     }
 
     /// A connection to one address.

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::config::{Login, SftpConfig};
 use crate::error::{Context, Error, Kind, Result};
-use crate::host::secret;
+use crate::host::{net, secret};
 
 /// Host keys that are taken, the best first. RSA is not among them: its crate has an open advisory.
 const KEYS: [Algorithm; 4] = [
@@ -106,7 +106,7 @@ async fn within<T>(silence: Duration, what: impl Future<Output = T>) -> Result<T
 fn connect(host: &str, port: u16, silence: Duration) -> Result<TcpStream> {
     let doing = || format!("cannot reach {host}:{port}");
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in (host, port).to_socket_addrs().context(doing)? {
+    for address in (host, port).to_socket_addrs().context(doing).map_err(|error| error.help(net::NOBODY_THERE))? {
         match TcpStream::connect_timeout(&address, silence) {
             Ok(socket) => {
                 socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true)).context(doing)?;
@@ -115,7 +115,7 @@ fn connect(host: &str, port: u16, silence: Duration) -> Result<TcpStream> {
             Err(error) => last = error,
         }
     }
-    Err(Error::new(Kind::Io, doing()).because(last))
+    Err(Error::new(Kind::Io, doing()).because(last).help(net::NOBODY_THERE))
 }
 
 async fn handshake(config: &SftpConfig, key: HostKey, socket: TcpStream) -> Result<Handle<Pinned>> {

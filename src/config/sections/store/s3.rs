@@ -89,7 +89,7 @@ fn bucket(text: &str) -> Result<String, String> {
     let good = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
     match (3..=255).contains(&text.len()) && text.chars().all(good) {
         true => Ok(text.to_owned()),
-        false => Err("a bucket's name has letters, digits, dots, hyphens and underscores".into()),
+        false => Err("a bucket's name has 3 to 255 letters, digits, dots, hyphens and underscores".into()),
     }
 }
 
