@@ -185,9 +185,22 @@ impl Credentials {
     }
 
     async fn authenticate(self, session: &mut Handle<Pinned>, user: &str) -> Result<()> {
-        let lost = |cause: russh::Error| Error::new(Kind::Io, "the connection broke off at the login").because(cause);
+        let lost = |cause: russh::Error| {
+            Error::new(Kind::Io, "the connection broke off at the login")
+                .because(cause)
+                .help("if it does so each time, the server may not let this user or address in")
+        };
         let done = match self {
-            Self::Key(key) => session.authenticate_publickey(user, key).await.map_err(lost)?.success(),
+            Self::Key(key) => match session.authenticate_publickey(user, key).await.map_err(lost)? {
+                AuthResult::Success => true,
+                // A line that was cut looks like a no that names no other way to log in.
+                AuthResult::Failure { remaining_methods, .. }
+                    if remaining_methods.is_empty() && session.is_closed() =>
+                {
+                    return Err(lost(russh::Error::Disconnect));
+                }
+                AuthResult::Failure { .. } => false,
+            },
             Self::Password(password) => {
                 match session.authenticate_password(user, &password).await.map_err(lost)? {
                     AuthResult::Success => true,
