@@ -56,7 +56,10 @@ pub enum Trouble {
     /// The newest good backup is of the future: it proves nothing about today, for some clock was wrong.
     FromTheFuture,
     /// No verified copy is elsewhere (I8).
-    NeverCopied,
+    NeverCopied {
+        /// Whether there are stores that could get one.
+        stores: bool,
+    },
     /// The newest backup of which a verified copy is elsewhere is too old, or of the future.
     CopyOverdue {
         /// Its age in hours.
@@ -88,7 +91,7 @@ pub fn judge(standing: &Standing<'_>) -> Vec<Trouble> {
         Some(_) => {}
     }
     match standing.copied {
-        None => troubles.push(Trouble::NeverCopied),
+        None => troubles.push(Trouble::NeverCopied { stores: !standing.stores.is_empty() }),
         Some(age) if age < -CLOCKS_DIFFER || age > COPY_OVERDUE => {
             troubles.push(Trouble::CopyOverdue { hours: age.as_hours() });
         }
@@ -139,7 +142,12 @@ impl Trouble {
                 "The last backup is of a day yet to come: look at the clock, and make a backup now.",
                 "El último respaldo es de un día que aún no llega: revise el reloj y haga un respaldo ahora.",
             ),
-            Self::NeverCopied => plain(
+            Self::NeverCopied { stores: true } => plain(
+                "Nirgends sonst ist eine geprüfte Kopie: bitte die Datenbank senden oder auf einen Stick sichern.",
+                "A verified copy is nowhere else: send the database, or make a backup onto a stick.",
+                "No hay ninguna copia comprobada en otro lugar: envíe la base de datos o respalde en una memoria.",
+            ),
+            Self::NeverCopied { stores: false } => plain(
                 "Nirgends sonst ist eine geprüfte Kopie: bitte einen Stick einstecken und sichern.",
                 "A verified copy is nowhere else: plug a stick in and make a backup.",
                 "No hay ninguna copia comprobada en otro lugar: conecte una memoria y haga un respaldo.",
@@ -219,8 +227,8 @@ mod tests {
     fn a_box_is_well_with_a_fresh_backup_and_a_copy_of_this_week_elsewhere() {
         use Trouble::{CopyOverdue, Damaged, FromTheFuture, NeverCopied, NoBackup, Overdue};
         for (newest, copied, damaged, expected) in [
-            (None, None, 0, &[NoBackup, NeverCopied][..]),
-            (Some(0), None, 0, &[NeverCopied]),
+            (None, None, 0, &[NoBackup, NeverCopied { stores: false }][..]),
+            (Some(0), None, 0, &[NeverCopied { stores: false }]),
             (Some(0), Some(0), 0, &[]),
             (Some(25), Some(7 * 24), 0, &[]),
             (Some(26), Some(26), 0, &[Overdue { hours: 26 }]),
@@ -249,6 +257,18 @@ mod tests {
                 .into_iter()
                 .collect();
             assert_eq!(judge(&standing), expected, "{hours:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_stores_is_not_told_of_sticks_alone() {
+        let name = "cloud".parse().unwrap();
+        let stores = [StoreStanding { name: &name, age: None, overdue: SignedDuration::from_hours(72) }];
+        let fresh = Some(SignedDuration::ZERO);
+        let troubles = judge(&Standing { newest: fresh, copied: None, damaged: 0, fell: None, stores: &stores });
+        assert_eq!(troubles, [Trouble::NeverCopied { stores: true }]);
+        for (lang, word) in [(Lang::De, "senden"), (Lang::En, "send"), (Lang::Es, "envíe")] {
+            assert!(troubles[0].text(lang).contains(word));
         }
     }
 
