@@ -63,7 +63,11 @@ fn lines(report: &Report, lang: Lang) -> Vec<String> {
 pub(super) fn sent(copy: &CopyDone, lang: Lang) -> Vec<String> {
     // The words of the product (T2).
     let sent = lang.pick("Datenbank gesendet!", "Database sent!", "¡Base de datos enviada!");
-    let mut lines = vec![format!("{sent} {}: {} ({})", copy.store, copy.files.join(", "), say::size(copy.bytes))];
+    let size = match copy.bytes {
+        0 => lang.pick("war schon dort", "was there already", "ya estaba allí").to_owned(),
+        bytes => say::size(bytes),
+    };
+    let mut lines = vec![format!("{sent} {}: {} ({size})", copy.store, copy.files.join(", "))];
     lines.extend(copy.freed.iter().map(|(id, reason)| format!("  removed {id} from {}: {reason}", copy.store)));
     lines
 }
