@@ -60,7 +60,7 @@ fn a_damaged_journal_is_set_aside_and_built_anew() {
     ];
     for (round, bytes) in damaged.into_iter().enumerate() {
         fs::write(journal(&site), &bytes).unwrap();
-        let told = site.run(&["status"]).exits(0).says(&["the history cannot be read", "journal.db", "help:"]);
+        let told = site.run(&["status"]).exits(0).says(&["the history cannot be read", "journal.db", "; the next backup"]);
         assert!(told.out.contains("All is well."), "{round}: {}", told.out);
         assert_eq!(fs::read(journal(&site)).unwrap(), bytes, "looking changes nothing");
         let ran = site.run(&["check"]).exits(0);
@@ -95,7 +95,7 @@ fn a_newer_journal_is_left_alone_and_backups_go_on() {
     for verb in [&["backup", "--stick", stick.text()][..], &["check"], &["status", "--check"]] {
         site.run(verb)
             .exits(0)
-            .says(&["is of version 99, and this program knows version 1", "help: install the newer"]);
+            .says(&["is of version 99, and this program knows version 1", "; install the newer"]);
         assert!(fs::read(journal(&site)).unwrap() == newer, "{verb:?} changed it");
     }
     assert!(set_aside(&site).is_empty());
@@ -121,7 +121,7 @@ fn a_journal_that_cannot_be_opened_is_told_and_the_backup_is_made() {
     fs::remove_file(journal(&site)).unwrap();
     fs::create_dir(journal(&site)).unwrap();
     let ran = site.run(&["backup"]).exits(0);
-    ran.says(&["this run is not in the history", "journal.db", "help: let this user write to the folder"]);
+    ran.says(&["this run is not in the history", "journal.db", "; let this user write to the folder"]);
     site.run(&["status"]).exits(0).says(&["the history cannot be read", "journal.db"]);
 }
 
@@ -146,7 +146,7 @@ fn on_a_full_or_read_only_disk_the_backup_is_made_and_the_reason_told() {
             "this run is not in the history",
             "journal.db",
             "the disk is full",
-            "help: free",
+            "; free",
         ]);
         site.run(&["status"]).exits(0);
     }
@@ -160,7 +160,7 @@ fn on_a_full_or_read_only_disk_the_backup_is_made_and_the_reason_told() {
     site.run(&["backup"]).exits(0).says(&[
         "this run is not in the history",
         "may not be written to",
-        "help: let this user",
+        "; let this user",
     ]);
     site.run(&["status"]).exits(0);
     tool_command("mount", &["-o", "remount,rw", &at]).status().unwrap();

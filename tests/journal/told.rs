@@ -71,7 +71,7 @@ fn a_box_without_a_copy_elsewhere_is_not_well_and_says_what_to_do() {
     site.backup();
     let told = site.run(&["status", "--check"]).exits(1).out;
     assert!(!told.contains("There is no backup") && told.contains("A verified copy is nowhere else"), "{told}");
-    assert_eq!(status(&site)["troubles"], serde_json::json!([{ "trouble": "never-copied" }]));
+    assert_eq!(status(&site)["troubles"], serde_json::json!([{ "trouble": "never-copied", "stores": false }]));
 }
 
 #[test]
