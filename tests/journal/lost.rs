@@ -60,7 +60,8 @@ fn a_damaged_journal_is_set_aside_and_built_anew() {
     ];
     for (round, bytes) in damaged.into_iter().enumerate() {
         fs::write(journal(&site), &bytes).unwrap();
-        let told = site.run(&["status"]).exits(0).says(&["the history cannot be read", "journal.db", "; the next backup"]);
+        let told =
+            site.run(&["status"]).exits(0).says(&["the history cannot be read", "journal.db", "; the next backup"]);
         assert!(told.out.contains("All is well."), "{round}: {}", told.out);
         assert_eq!(fs::read(journal(&site)).unwrap(), bytes, "looking changes nothing");
         let ran = site.run(&["check"]).exits(0);
@@ -93,9 +94,7 @@ fn a_newer_journal_is_left_alone_and_backups_go_on() {
     Connection::open(journal(&site)).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let newer = fs::read(journal(&site)).unwrap();
     for verb in [&["backup", "--stick", stick.text()][..], &["check"], &["status", "--check"]] {
-        site.run(verb)
-            .exits(0)
-            .says(&["is of version 99, and this program knows version 1", "; install the newer"]);
+        site.run(verb).exits(0).says(&["is of version 99, and this program knows version 1", "; install the newer"]);
         assert!(fs::read(journal(&site)).unwrap() == newer, "{verb:?} changed it");
     }
     assert!(set_aside(&site).is_empty());
@@ -108,7 +107,12 @@ fn a_journal_that_somebody_holds_is_told_and_the_backup_is_made() {
     let holder = Connection::open(journal(&site)).unwrap();
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let ran = site.run(&["backup"]).exits(0);
-    ran.says(&["this run is not in the history", "journal.db", "another program holds it locked", "help:"]);
+    ran.says(&[
+        "this run is not in the history",
+        "journal.db",
+        "another program holds it locked",
+        "; `fuser` on the file shows who",
+    ]);
     drop(holder);
     quiet_about_it(site.run(&["backup"]).exits(0));
     is_sound(&site);
