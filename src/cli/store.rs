@@ -88,7 +88,7 @@ fn test(context: &Context, name: &FileName) -> Result<Exit> {
 }
 
 fn step(step: &Step) -> String {
-    match (&step.problem, &step.said) {
+    match (&step.problem, step.free.map(say::size).as_ref().or(step.said.as_ref())) {
         (Some(problem), _) => format!("FAILED  {}: {problem}", step.what),
         (None, Some(said)) => format!("good    {}: {said}", step.what),
         (None, None) => format!("good    {}", step.what),

@@ -62,10 +62,12 @@ impl From {
     }
 
     /// What shows a person what is there.
-    pub(super) fn list_hint(&self) -> &'static str {
+    pub(super) fn list_hint(&self) -> String {
         match self {
-            Self::Stick(_) => "`tillstick list --stick` shows what is there",
-            Self::Store(..) => "`tillstick store test NAME` tells whether the store is the right one",
+            Self::Stick(_) => "`tillstick list --stick` shows what is there".to_owned(),
+            Self::Store(at, _) => {
+                format!("`tillstick store test {}` tells whether the store is the right one", at.name)
+            }
         }
     }
 

@@ -118,7 +118,7 @@ pub fn init(site: &Site, name: &FileName, same_disk: bool) -> Result<store::Init
         StoreKind::Directory(directory) => store::init_directory(directory, site.primary.dir(), same_disk),
         StoreKind::Ftp(_) | StoreKind::S3(_) | StoreKind::Sftp(_) => {
             Err(Error::new(Kind::Usage, format!("`{name}` is no folder and needs no setting up"))
-                .help("try it out: `tillstick store test NAME`"))
+                .help(format!("try it out: `tillstick store test {name}`")))
         }
     }
 }

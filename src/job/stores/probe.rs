@@ -21,6 +21,9 @@ pub struct Step {
     pub what: &'static str,
     /// What there is to say of it.
     pub said: Option<String>,
+    /// Bytes that may still be written, of the step that asks for them and where that can be known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free: Option<u64>,
     /// Why it failed; then nothing more was tried.
     pub problem: Option<String>,
 }
@@ -32,7 +35,7 @@ pub fn probe(site: &Site, name: &FileName, run: &Run) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     let mut opened = match at.open(site) {
         Ok(opened) => {
-            steps.push(Step { what: "open", said: opened.label(), problem: None });
+            steps.push(Step { what: "open", said: opened.label(), free: None, problem: None });
             opened
         }
         Err(error) => return told(steps, "open", Err(error)).map(|(steps, _)| steps),
@@ -41,6 +44,7 @@ pub fn probe(site: &Site, name: &FileName, run: &Run) -> Result<Vec<Step>> {
     let dir = format!("{}/{}", site.config.customer, site.config.box_name);
     let path = format!("{dir}/probe");
     for what in ["whose folder it is", "write", "list", "read", "delete", "free space"] {
+        let mut free = None;
         let tried = match what {
             "whose folder it is" => opened.shelf.refuse_if_anothers(opened.store.as_mut(), &site.box_id).map(|()| None),
             "write" => opened.store.put(&path, &Content::bytes(bytes.clone()), run).map(|_| None),
@@ -48,12 +52,16 @@ pub fn probe(site: &Site, name: &FileName, run: &Run) -> Result<Vec<Step>> {
             "read" => read(&mut opened, &path, &bytes).map(|()| None),
             "delete" if at.config.append_only => Ok(Some("not tried: append_only".to_owned())),
             "delete" => opened.store.delete(&path).and_then(|()| listed(&mut opened, &dir, false)).map(|()| None),
-            _ => opened.store.free().map(|free| {
-                Some(free.map_or_else(|| "not known for this type".to_owned(), |free| format!("{free} bytes")))
+            _ => opened.store.free().map(|known| {
+                free = known;
+                known.is_none().then(|| "not known for this type".to_owned())
             }),
         };
         let failed;
         (steps, failed) = told(steps, what, tried)?;
+        if let Some(step) = steps.last_mut() {
+            step.free = free;
+        }
         if failed {
             // Whatever failed, nothing is to stay; the first error counts.
             let _ = opened.store.delete(&path);
@@ -66,9 +74,9 @@ pub fn probe(site: &Site, name: &FileName, run: &Run) -> Result<Vec<Step>> {
 fn told(mut steps: Vec<Step>, what: &'static str, tried: Result<Option<String>>) -> Result<(Vec<Step>, bool)> {
     match tried {
         Err(error) if error.kind() == Kind::Cancelled => return Err(error),
-        Ok(said) => steps.push(Step { what, said, problem: None }),
+        Ok(said) => steps.push(Step { what, said, free: None, problem: None }),
         Err(error) => {
-            steps.push(Step { what, said: None, problem: Some(error.report()) });
+            steps.push(Step { what, said: None, free: None, problem: Some(error.report()) });
             return Ok((steps, true));
         }
     }

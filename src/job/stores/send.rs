@@ -98,7 +98,10 @@ fn room(opened: &mut Opened, need: u64) -> Result<()> {
             Kind::NoSpace,
             format!("the backup needs {need} bytes, and {free} are free in {:?}", opened.store.label()),
         )
-        .help("free some space there, or keep fewer backups: `tillstick prune --store NAME --dry-run`")),
+        .help(format!(
+            "free some space there, or keep fewer backups: `tillstick prune --store {} --dry-run`",
+            opened.place.store
+        ))),
         _ => Ok(()),
     }
 }
