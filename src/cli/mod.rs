@@ -239,7 +239,7 @@ pub fn main() -> ExitCode {
     let context = Context { config: cli.config, verbose: cli.verbose, screen, cancel };
     let ended = signals::cancel_on_signals(&context.cancel).and_then(|()| run(&context, cli.verb));
     context.screen.finish();
-    outbox::settle();
+    outbox::settle(&context.cancel);
     match ended {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Partly) => ExitCode::from(3),

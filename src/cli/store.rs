@@ -97,7 +97,7 @@ fn step(step: &Step) -> String {
 
 fn remove_all(context: &Context, args: &Purge) -> Result<Exit> {
     let site = context.site()?;
-    let found = purge::find(&site, &args.customer, &args.store)?;
+    let found = purge::find(&site, &args.customer, &args.store, &context.run())?;
     let backups: usize = found.iter().map(|found| found.backups.len()).sum();
     for found in &found {
         let newest = found.backups.first().map_or(String::new(), |id| format!(", the newest {id}"));

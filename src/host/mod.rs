@@ -21,6 +21,8 @@ pub mod process;
 pub mod scratch;
 pub mod secret;
 pub mod signals;
+#[cfg(any(feature = "ftp", feature = "sftp", feature = "web"))]
+pub mod socket;
 pub mod space;
 pub mod terminal;
 pub mod tree;
@@ -30,4 +32,6 @@ pub mod web;
 #[cfg(not(feature = "web"))]
 #[path = "web_off.rs"]
 pub mod web;
+#[cfg(feature = "web")]
+mod wire;
 pub mod xattr;

@@ -1,5 +1,11 @@
 //! What goes wrong on every line, in words that help.
 
+#[cfg(feature = "ftp")]
+use std::io;
+
+#[cfg(feature = "ftp")]
+use crate::error::{Error, Kind};
+
 /// What helps when nobody answers at all.
 pub const NOBODY_THERE: &str = "look whether the address is right, the server is up, and this box has a network";
 
@@ -20,12 +26,15 @@ pub fn of_tls(text: &str) -> Option<&'static str> {
     }
 }
 
-/// What happened on a line; silence has another name in each system.
+/// What is said of a server from which nothing is heard.
+pub const SILENT: &str = "nothing was heard from it for too long";
+
+/// What happened on a line: `message` in front of it, unless the run was asked to end.
 #[cfg(feature = "ftp")]
-pub fn said(error: &std::io::Error) -> String {
-    use std::io::ErrorKind;
-    match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => "nothing was heard from it for too long".to_owned(),
-        _ => error.to_string(),
+pub fn broken(message: &str, error: io::Error) -> Error {
+    match error.downcast::<Error>() {
+        Ok(own) => own,
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Error::new(Kind::Io, format!("{message}: {SILENT}")),
+        Err(error) => Error::new(Kind::Io, format!("{message}: {error}")),
     }
 }

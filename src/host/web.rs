@@ -7,18 +7,21 @@ use std::time::Duration;
 
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 
 use super::net;
+use super::wire::{Connect, Names};
 use crate::error::{Context, Error, Kind, Result};
+use crate::model::Cancel;
 
 /// Whoever asks servers: trusts the certificates of `ca_file`, else the public ones, waits no longer than `silence` for a
-/// sign of life and than `answer` for an answer, and follows nobody elsewhere.
-pub fn agent(ca_file: Option<&Path>, silence: Duration, answer: Duration) -> Result<Agent> {
+/// sign of life and than `answer` for an answer, not longer than the run that `cancel` ends, and follows nobody elsewhere.
+pub fn agent(ca_file: Option<&Path>, silence: Duration, answer: Duration, cancel: &Cancel) -> Result<Agent> {
     let mut tls = TlsConfig::builder();
     if let Some(path) = ca_file {
         tls = tls.root_certs(RootCerts::new_with_certs(&certificates(path)?));
     }
-    let agent = Agent::config_builder()
+    let config = Agent::config_builder()
         .tls_config(tls.build())
         .http_status_as_error(false)
         .max_redirects(0)
@@ -28,7 +31,10 @@ pub fn agent(ca_file: Option<&Path>, silence: Duration, answer: Duration) -> Res
         .timeout_per_read(Some(silence))
         .timeout_per_write(Some(silence))
         .build();
-    Ok(agent.into())
+    let connect = ConnectProxyConnector::default()
+        .chain(Connect { silence, cancel: cancel.clone() })
+        .chain(RustlsConnector::default());
+    Ok(Agent::with_parts(config, connect, Names { cancel: cancel.clone() }))
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
@@ -57,7 +63,7 @@ pub fn post(url: &str, ca_file: Option<&Path>, headers: &[(&str, &str)], body: &
     if !url.starts_with("https://") && !url.starts_with("http://") {
         return Err(Error::new(Kind::Config, "the file with the URL holds none").help("write https://... into it"));
     }
-    let mut request = agent(ca_file, SILENCE, ANSWER)?.post(url);
+    let mut request = agent(ca_file, SILENCE, ANSWER, &Cancel::default())?.post(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -92,7 +98,7 @@ pub fn failed(error: ureq::Error) -> Error {
             Ok(own) => return own,
             Err(io) => io.to_string(),
         },
-        ureq::Error::Timeout(_) => "nothing was heard from it for too long".to_owned(),
+        ureq::Error::Timeout(_) => net::SILENT.to_owned(),
         error => error.to_string(),
     };
     let help = net::of_tls(&text).or((!is_there).then_some(net::NOBODY_THERE));

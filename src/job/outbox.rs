@@ -25,8 +25,9 @@ use crate::policy::retry::{self, Try};
 use crate::policy::telling;
 use crate::store::{self, logs};
 
-/// How long whoever leaves waits for what is still to be told.
+/// How long whoever leaves waits for what is still to be told, and when somebody wants it to leave.
 const LEAVE: Duration = Duration::from_secs(15);
+const HURRY: Duration = Duration::from_secs(2);
 /// So many runs are told of at once.
 const AT_ONCE: usize = 20;
 /// When it was last tried.
@@ -77,14 +78,15 @@ fn hand_in(message: Message) {
     let _ = sender.send(message);
 }
 
-/// Waits a while until all is told.
-pub fn settle() {
+/// Waits a while until all is told, and not for long once `cancel` is set.
+pub fn settle(cancel: &Cancel) {
     if WORKER.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
         return;
     }
     let (done, all_told) = channel();
     hand_in(Message::Flush(done));
-    if all_told.recv_timeout(LEAVE).is_err() {
+    let wait = if cancel.is_cancelled() { HURRY } else { LEAVE };
+    if all_told.recv_timeout(wait).is_err() {
         log::warn!("not all is told to others yet: they take long to answer; it is told after the next run");
     }
 }
@@ -183,7 +185,7 @@ impl Runs {
         let Some(at) = &self.store else { return Ok(()) };
         let (of, cancel) = ((&self.of.0, &self.of.1), Cancel::default());
         let run = Run { monitor: &Quiet, cancel: &cancel };
-        let mut store = store::open(&at.config).context(|| format!("cannot open the store `{}`", at.name))?;
+        let mut store = store::open(&at.config, &cancel).context(|| format!("cannot open the store `{}`", at.name))?;
         for run_log in untold {
             logs::put(store.as_mut(), of, &run_log.name, packed(&run_log.lines)?, &run)?;
         }

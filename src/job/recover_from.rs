@@ -96,7 +96,7 @@ impl From {
 
 fn look_at_store(at: &StoreAt, customer: Option<&FileName>, box_name: Option<&str>, run: &Run) -> Result<Looked> {
     let nobody: FileName = "nobody".parse()?;
-    let mut opened = at.open_for(Shelf::new(customer.unwrap_or(&nobody), &nobody))?;
+    let mut opened = at.open_for(Shelf::new(customer.unwrap_or(&nobody), &nobody), run)?;
     let shelves = Shelf::all(opened.store.as_mut(), customer)?;
     let mut customers: Vec<&FileName> = shelves.iter().map(|shelf| &shelf.customer).collect();
     customers.dedup();

@@ -101,12 +101,12 @@ impl Chosen {
 
 /// Finds what is to be restored.
 pub fn choose(site: Option<&Site>, origin: &Origin, trust: &Trust, run: &Run) -> Result<Chosen> {
-    find(site, origin, trust, &|signed, lies| trust.vouch(signed, lies, run))
+    find(site, origin, trust, &|signed, lies| trust.vouch(signed, lies, run), run)
 }
 
 /// The same again, for a second reading; it is compared with what the first manifest said.
-pub(super) fn again(site: &Site, origin: &Origin, trust: &Trust) -> Result<Chosen> {
-    find(Some(site), origin, trust, &|_, _| Ok(()))
+pub(super) fn again(site: &Site, origin: &Origin, trust: &Trust, run: &Run) -> Result<Chosen> {
+    find(Some(site), origin, trust, &|_, _| Ok(()), run)
 }
 
 fn find(
@@ -114,6 +114,7 @@ fn find(
     origin: &Origin,
     trust: &Trust,
     vouch: &dyn Fn(Signed<'_>, Lies) -> Result<()>,
+    run: &Run,
 ) -> Result<Chosen> {
     match (origin, site) {
         (Origin::File(path), _) => {
@@ -142,7 +143,7 @@ fn find(
             Ok(Chosen { name: facts.name.to_string(), facts: Some(facts), warnings, content, of })
         }
         (Origin::Store { at, id, source }, Some(site)) => {
-            let mut store = at.open(site)?;
+            let mut store = at.open(site, run)?;
             let unsealing = Unsealing { identities: &trust.identities, scratch: site.primary.dir() };
             let found = store.find(id)?;
             vouch((&found.manifest, &found.bytes, found.signature.as_deref()), Lies::Elsewhere)?;

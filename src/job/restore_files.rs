@@ -58,8 +58,8 @@ pub struct Content<'a> {
 
 impl Content<'_> {
     /// The archive from its begin.
-    fn open(&self) -> Result<Box<dyn Read + '_>> {
-        reader(again(self.site, self.origin, self.trust)?.content, self.chosen.facts.as_ref())
+    fn open(&self, run: &Run) -> Result<Box<dyn Read + '_>> {
+        reader(again(self.site, self.origin, self.trust, run)?.content, self.chosen.facts.as_ref())
     }
 }
 
@@ -74,7 +74,7 @@ fn reader<'a>(content: Box<dyn Read + Send + 'a>, facts: Option<&'a ArtifactFact
 /// What a restore in place would change.
 pub fn preview(content: &Content, files: &Files, run: &Run) -> Result<Changes> {
     run.begin(Stage::Compare, content.chosen.name.clone(), content.chosen.text_size());
-    let compared = files::against(content.open()?, files, run)?;
+    let compared = files::against(content.open(run)?, files, run)?;
     run.end(Stage::Compare);
     Ok(compared.changes)
 }
@@ -109,7 +109,7 @@ pub fn in_place(content: &Content, name: &FileName, label: &str, run: &Run) -> R
         run.begin(Stage::Load, chosen.name.clone(), chosen.text_size());
         let all = quiesce::hold(site, None, "restore", run)?;
         let own = quiesce::hold(site, Some(name), "restore", run)?;
-        let replaced = place.run(&mut || content.open(), run);
+        let replaced = place.run(&mut || content.open(run), run);
         let held = [own, all].map(|mut hold| [std::mem::take(&mut hold.warnings), hold.release()].concat()).concat();
         held.into_iter().for_each(|line| run.warn(line));
         let replaced = replaced.context(|| format!("cannot restore {:?}", chosen.name));

@@ -86,6 +86,15 @@ impl Cancel {
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// Fails with [`Kind::Cancelled`] once the run was asked to end.
+    pub fn check(&self) -> Result<()> {
+        match self.is_cancelled() {
+            true => Err(Error::new(Kind::Cancelled, "stopped before it was finished")
+                .help("nothing was lost; start it again when you like")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// The monitor and the cancel flag of one run.
@@ -100,11 +109,7 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// Fails with [`Kind::Cancelled`] once the run was asked to end. Call it at least every few milliseconds of work.
     pub fn check(&self) -> Result<()> {
-        if self.cancel.is_cancelled() {
-            return Err(Error::new(Kind::Cancelled, "stopped before it was finished")
-                .help("nothing was lost; start it again when you like"));
-        }
-        Ok(())
+        self.cancel.check()
     }
 
     /// Reports that a stage begins.

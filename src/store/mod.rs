@@ -34,7 +34,7 @@ use crate::config::{StoreConfig, StoreKind};
 use crate::error::Result;
 #[cfg(not(all(feature = "ftp", feature = "s3", feature = "sftp")))]
 use crate::error::{Error, Kind};
-use crate::model::Run;
+use crate::model::{Cancel, Run};
 
 /// What is in a folder of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,16 +116,16 @@ pub trait Ranges: Send {
     fn open_range(&mut self, path: &str, from: u64, length: u64) -> Result<Box<dyn Read + Send>>;
 }
 
-/// Opens the store. Nothing is written.
-pub fn open(config: &StoreConfig) -> Result<Box<dyn Store>> {
+/// Opens the store. Nothing is written. Once `cancel` is set, a server that is silent is given up.
+pub fn open(config: &StoreConfig, cancel: &Cancel) -> Result<Box<dyn Store>> {
     match &config.kind {
         StoreKind::Directory(directory) => directory::open(directory, config.bandwidth),
         #[cfg(feature = "ftp")]
-        StoreKind::Ftp(folder) => ftp::open(folder, config.bandwidth),
+        StoreKind::Ftp(folder) => ftp::open(folder, config.bandwidth, cancel),
         #[cfg(feature = "s3")]
-        StoreKind::S3(bucket) => s3::open(bucket, config.bandwidth),
+        StoreKind::S3(bucket) => s3::open(bucket, config.bandwidth, cancel),
         #[cfg(feature = "sftp")]
-        StoreKind::Sftp(folder) => sftp::open(folder, config.bandwidth),
+        StoreKind::Sftp(folder) => sftp::open(folder, config.bandwidth, cancel),
         #[cfg(not(all(feature = "ftp", feature = "s3", feature = "sftp")))]
         _ => Err(Error::new(Kind::Config, "this program was built without stores of this type")),
     }

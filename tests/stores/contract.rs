@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tillstick::config::{StoreConfig, parse_str};
 use tillstick::error::{Error, Kind};
 use tillstick::model::{Cancel, Event, Monitor, Quiet, Run};
-use tillstick::store::{Content, Store, open};
+use tillstick::store::{Content, Store};
 
 /// A store of some kind that is there and empty.
 pub(crate) trait Subject {
@@ -28,6 +28,11 @@ pub(crate) fn config_of(table: &str) -> StoreConfig {
     );
     let config = parse_str("t", &text).unwrap_or_else(|problems| panic!("{problems}"));
     config.stores.into_values().next().unwrap()
+}
+
+/// Opens it for as long as it takes.
+pub(crate) fn open(config: &StoreConfig) -> Result<Box<dyn Store>, Error> {
+    tillstick::store::open(config, &Cancel::default())
 }
 
 pub(crate) fn open_it(subject: &dyn Subject) -> Result<Box<dyn Store>, Error> {

@@ -6,9 +6,9 @@ use std::path::Path;
 use tempfile::TempDir;
 use tillstick::config::{DirectoryConfig, StoreKind};
 use tillstick::error::Kind;
-use tillstick::store::{Content, init_directory, open};
+use tillstick::store::{Content, init_directory};
 
-use crate::contract::{Subject, config_of, holds, noise, opened, quietly};
+use crate::contract::{Subject, config_of, holds, noise, open, opened, quietly};
 
 /// A folder that was set up.
 pub(crate) struct Folder(pub(crate) TempDir);

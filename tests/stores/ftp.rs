@@ -16,6 +16,7 @@ use crate::line::{Proxy, anywhere};
 use crate::proof;
 use crate::s3::put_here;
 use crate::servers::{secret_file, tls};
+use crate::stopped::ends_at_once;
 use crate::verbs::life;
 
 /// What may be under way when a line is cut, and what is sent again for safety.
@@ -199,6 +200,14 @@ fn a_server_that_begins_no_file_in_its_middle_gets_it_anew() {
 #[ignore = "make test-stores"]
 fn packs_are_read_from_a_server_that_begins_no_file_in_its_middle() {
     life(&Packs(&Folder::proftpd(Proftpd::NoRestart)));
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn who_presses_ctrl_c_waits_for_no_silent_server() {
+    let folder = Folder::proftpd(Proftpd::Explicit);
+    let proxy = Proxy::twin(folder.ftpd.ports());
+    ends_at_once(&Folder { host: "127.0.0.2", timeout: "10m", ..folder }, &proxy, &[0, 1_000, 5_000, 20_000]);
 }
 
 #[test]

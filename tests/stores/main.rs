@@ -39,6 +39,8 @@ mod s3;
 mod servers;
 #[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod sftp;
+#[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
+mod stopped;
 
 #[cfg(all(feature = "encryption", feature = "ftp", feature = "s3", feature = "sftp"))]
 mod sealed;

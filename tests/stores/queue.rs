@@ -8,11 +8,11 @@ use jiff::{Timestamp, ToSpan};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::contract::{Subject, config_of, noise, quietly};
+use crate::contract::{Subject, config_of, noise, open, quietly};
 use crate::directory::Folder;
 use crate::kit::{Box, names};
 use crate::running::{Agent, BY_HAND, comes, configure};
-use tillstick::store::{Content, open};
+use tillstick::store::Content;
 
 fn store(site: &Box, name: &str) -> Value {
     let told = site.run(&["status", "--json"]).exits(0).json();

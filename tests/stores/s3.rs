@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tillstick::error::{Error, Kind};
 use tillstick::model::{Cancel, Event, Monitor, Run, Stage};
-use tillstick::store::{Content, Sent, Store, open};
+use tillstick::store::{Content, Sent, Store};
 
-use crate::contract::{Subject, config_of, get, holds, names, noise, opened, put, quietly};
+use crate::contract::{Subject, config_of, get, holds, names, noise, open, opened, put, quietly};
 use crate::delta::Packs;
 use crate::kit::{Box, ran, scratch};
 use crate::line::{Proxy, anywhere};
 use crate::proof;
 use crate::servers::{CEPH, Moto, make_bucket, secret_file, tls};
+use crate::stopped::ends_at_once;
 use crate::verbs::life;
 
 /// What is sent at once.
@@ -85,6 +86,12 @@ impl Bucket {
     /// The same, and a line that is silent for two seconds is dead.
     pub(crate) fn impatient(mut self) -> Self {
         self.more = self.more.replace("\"30s\"", "\"2s\"");
+        self
+    }
+
+    /// The same, and a line may be silent for ten minutes.
+    pub(crate) fn patient(mut self) -> Self {
+        self.more = self.more.replace("\"30s\"", "\"10m\"");
         self
     }
 
@@ -295,6 +302,15 @@ fn a_line_that_stalls_is_given_up() {
         proxy.mend();
         assert!(opened(&quick).list("4711/b").unwrap().is_empty());
     }
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn who_presses_ctrl_c_waits_for_no_silent_service() {
+    let proxy = Proxy::to(CEPH.at);
+    ends_at_once(&Bucket::ceph().patient().through(&proxy), &proxy, &[0, 20_000]);
+    let proxy = Proxy::to(CEPH.with_tls);
+    ends_at_once(&Bucket::ceph_with_tls().patient().through(&proxy), &proxy, &[0, 1_000, 20_000]);
 }
 
 /// What is changed on its way is refused by the service; what is changed on its way back is found by who reads it.

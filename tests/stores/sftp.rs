@@ -13,6 +13,7 @@ use crate::kit::scratch;
 use crate::line::{Proxy, anywhere};
 use crate::proof;
 use crate::servers::{Sshd, account, secret_file};
+use crate::stopped::ends_at_once;
 use crate::verbs::life;
 
 /// What may be under way when a line is cut, and what is sent again for safety.
@@ -116,6 +117,14 @@ fn a_line_that_is_cut_anywhere_leaves_nothing_wrong_in_a_folder_of_openssh() {
     let folder = Folder { port: proxy.port, ..folder };
     let sizes = [(200_000, proof::cases(30, 700)), (9_000_000, proof::cases(6, 300))];
     anywhere(&folder, &proxy, sizes, |cut, size| cut.saturating_sub(AGAIN + 20_000).min(size));
+}
+
+#[test]
+#[ignore = "make test-stores"]
+fn who_presses_ctrl_c_waits_for_no_silent_server() {
+    let folder = Folder::new();
+    let proxy = Proxy::to(folder.sshd.at);
+    ends_at_once(&Folder { port: proxy.port, timeout: "10m", ..folder }, &proxy, &[0, 1_000, 3_000, 20_000]);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub fn check(
         Depth::Facts | Depth::Read => None,
     };
     recorded(Some(site), kind(scratch.is_some()), run, |record, run| {
-        let mut opened = at.open(site)?;
+        let mut opened = at.open(site, run)?;
         let held = opened.held(run)?;
         let wanted = |other: &BackupId| id.is_none_or(|id| id == other);
         let any = held.backups.iter().map(|found| &found.manifest.id).chain(held.unreadable.iter().map(|(id, _)| id));

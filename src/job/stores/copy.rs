@@ -115,7 +115,7 @@ pub(in crate::job) fn to_all(
 /// Copies a backup to one store and cleans up there. A failure is part of the result, and is tried again by the agent.
 fn to_store(site: &Site, stored: &Stored, at: &StoreAt, record: &mut Record, run: &Run) -> Result<CopyDone> {
     let sent = at.lock(site, "copy").and_then(|lock| {
-        let opened = at.open(site)?;
+        let opened = at.open(site, run)?;
         send(site, stored, at, &lock, opened, record, run)
     });
     note(site, at, stored.id(), sent.as_ref().err(), run);
@@ -162,7 +162,7 @@ pub(super) fn owed(site: &Site, at: &StoreAt, id: &BackupId, run: &Run) -> Resul
     };
     let sent = recorded(Some(site), RunKind::Copy, run, |record, run| {
         let lock = at.lock(site, "copy")?;
-        let opened = at.open(site)?;
+        let opened = at.open(site, run)?;
         record.begin();
         record.is_about(id);
         send(site, &stored, at, &lock, opened, record, run)

@@ -9,7 +9,7 @@ use crate::model::Run;
 
 /// This box's backups in a store, newest first.
 pub fn list(site: &Site, at: &StoreAt, history: &History, run: &Run) -> Result<Vec<Listed>> {
-    let mut opened = at.open(site)?;
+    let mut opened = at.open(site, run)?;
     let place = opened.place.clone();
     let held = opened.held_as_seen(site, at, run)?;
     let whole = held.backups.iter().map(|found| {

@@ -62,13 +62,14 @@ impl StoreAt {
     }
 
     /// Opens it for this box. Nothing is written.
-    pub(super) fn open(&self, site: &Site) -> Result<Opened> {
-        self.open_for(Shelf::new(&site.config.customer, &site.config.box_name))
+    pub(super) fn open(&self, site: &Site, run: &Run) -> Result<Opened> {
+        self.open_for(Shelf::new(&site.config.customer, &site.config.box_name), run)
     }
 
     /// Opens it for any box.
-    pub(super) fn open_for(&self, shelf: Shelf) -> Result<Opened> {
-        let store = store::open(&self.config).context(|| format!("cannot open the store `{}`", self.name))?;
+    pub(super) fn open_for(&self, shelf: Shelf, run: &Run) -> Result<Opened> {
+        let store =
+            store::open(&self.config, run.cancel).context(|| format!("cannot open the store `{}`", self.name))?;
         let place = Place { store: self.name.to_string(), medium: store.medium().to_owned() };
         Ok(Opened { store, shelf, place })
     }
@@ -127,6 +128,6 @@ pub fn init(site: &Site, name: &FileName, same_disk: bool) -> Result<store::Init
 pub fn adopt(site: &Site, name: &FileName, run: &Run) -> Result<()> {
     let at = StoreAt::of(site, name)?;
     let _lock = at.lock(site, "adopt")?;
-    let mut opened = at.open(site)?;
+    let mut opened = at.open(site, run)?;
     opened.shelf.own(opened.store.as_mut(), &site.box_id, run)
 }

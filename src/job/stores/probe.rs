@@ -33,7 +33,7 @@ pub fn probe(site: &Site, name: &FileName, run: &Run) -> Result<Vec<Step>> {
     let at = StoreAt::of(site, name)?;
     let _lock = at.lock(site, "test")?;
     let mut steps = Vec::new();
-    let mut opened = match at.open(site) {
+    let mut opened = match at.open(site, run) {
         Ok(opened) => {
             steps.push(Step { what: "open", said: opened.label(), free: None, problem: None });
             opened

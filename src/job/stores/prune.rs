@@ -21,7 +21,7 @@ pub fn prune(site: &Site, at: &StoreAt, dry_run: bool, run: &Run) -> Result<Repo
         } else {
             record.begin();
         }
-        let opened = at.open(site)?;
+        let opened = at.open(site, run)?;
         prune_store(site, at, opened, dry_run, record, run)
     })
 }

@@ -46,10 +46,10 @@ pub struct Report {
 }
 
 /// What the stores named, else all that are configured, have of `customer`.
-pub fn find(site: &Site, customer: &FileName, names: &[FileName]) -> Result<Vec<Found>> {
+pub fn find(site: &Site, customer: &FileName, names: &[FileName], run: &Run) -> Result<Vec<Found>> {
     let mut all = Vec::new();
     for at in stores(site, names)? {
-        let mut opened = at.open(site)?;
+        let mut opened = at.open(site, run)?;
         let looking = || format!("cannot look into the store `{}`; nothing was removed", at.name);
         for shelf in Shelf::all(opened.store.as_mut(), Some(customer)).context(looking)? {
             let backups = shelf.ids(opened.store.as_mut()).context(looking)?;
@@ -96,7 +96,7 @@ pub fn purge(site: &Site, customer: &FileName, found: Vec<Found>, run: &Run) -> 
             let at = StoreAt::of(site, &found.store)?;
             let _lock = at.lock(site, "purge")?;
             let shelf = Shelf::new(customer, &found.box_name);
-            let mut opened = at.open_for(shelf)?;
+            let mut opened = at.open_for(shelf, run)?;
             opened.shelf.remove_all(opened.store.as_mut(), run)?;
             let (store, medium) = (opened.place.store.clone(), opened.place.medium.clone());
             if *customer == site.config.customer && found.box_name == site.config.box_name {
@@ -108,7 +108,7 @@ pub fn purge(site: &Site, customer: &FileName, found: Vec<Found>, run: &Run) -> 
         }
         for name in names {
             let at = StoreAt::of(site, &name)?;
-            let mut opened = at.open(site)?;
+            let mut opened = at.open(site, run)?;
             if Shelf::all(opened.store.as_mut(), Some(customer))?.is_empty() {
                 opened.store.delete_dir(customer.as_str())?;
                 for beside in [STATUS, LOGS] {

@@ -7,6 +7,7 @@ use super::line::{Line, Security};
 use crate::config::{FtpConfig, FtpTls};
 use crate::error::{Error, Kind, Result};
 use crate::host::net;
+use crate::model::Cancel;
 
 /// Longer replies are nobody's, in bytes.
 const REPLY_MAX: usize = 64 << 10;
@@ -63,29 +64,38 @@ pub(super) struct Control {
     received: Vec<u8>,
     security: Option<Security>,
     silence: std::time::Duration,
+    cancel: Cancel,
     peer: std::net::IpAddr,
     features: Vec<String>,
     /// Where a login arrives.
     pub(super) home: String,
 }
 
-/// The line is no longer to be used.
-fn broken(error: &std::io::Error) -> Error {
-    Error::new(Kind::Io, format!("the connection broke off: {}", net::said(error)))
+/// What is said of a line that is no longer to be used.
+pub(super) const BROKE_OFF: &str = "the connection broke off";
+
+fn broken(error: std::io::Error) -> Error {
+    net::broken(BROKE_OFF, error)
 }
 
 impl Control {
-    pub(super) fn open(config: &FtpConfig, security: Option<&Security>, password: &str) -> Result<Self> {
-        let mut line = Line::connect(&config.host, config.port, config.timeout)?;
+    pub(super) fn open(
+        config: &FtpConfig,
+        security: Option<&Security>,
+        password: &str,
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        let mut line = Line::connect(&config.host, config.port, config.timeout, cancel)?;
         if let (FtpTls::Implicit, Some(security)) = (config.tls, security) {
             line = line.secured(security)?;
         }
-        let peer = line.peer().map_err(|error| broken(&error))?;
+        let peer = line.peer().map_err(broken)?;
         let mut control = Self {
             line,
             received: Vec::new(),
             security: None,
             silence: config.timeout,
+            cancel: cancel.clone(),
             peer,
             features: Vec::new(),
             home: "/".to_owned(),
@@ -160,9 +170,9 @@ impl Control {
 
     /// Says a command that the server needs long for.
     pub(super) fn command_that_takes_long(&mut self, command: &str) -> Result<Reply> {
-        self.line.wait_for(self.silence * HASHING).map_err(|error| broken(&error))?;
+        self.line.wait_for(self.silence * HASHING);
         let reply = self.command(command)?;
-        self.line.wait_for(self.silence).map_err(|error| broken(&error))?;
+        self.line.wait_for(self.silence);
         Ok(reply)
     }
 
@@ -173,7 +183,7 @@ impl Control {
         }
         let bytes = format!("{command}\r\n");
         let said = self.line.write_all(bytes.as_bytes()).and_then(|()| self.line.flush());
-        said.map_err(|error| broken(&error))
+        said.map_err(broken)
     }
 
     fn text_line(&mut self) -> Result<String> {
@@ -186,7 +196,7 @@ impl Control {
             if self.received.len() > REPLY_MAX {
                 return Err(Error::new(Kind::Damaged, "the server's reply has no end"));
             }
-            match self.line.read(&mut buffer).map_err(|error| broken(&error))? {
+            match self.line.read(&mut buffer).map_err(broken)? {
                 0 => return Err(Error::new(Kind::Io, "the server hung up")),
                 read => self.received.extend(&buffer[..read]),
             }
@@ -244,7 +254,7 @@ impl Control {
 
     fn connect(&mut self, port: u16, command: &str) -> Result<(Line, Reply)> {
         // The host is that of the control connection, whatever the server calls itself: it may not know what is before it.
-        let line = Line::to(SocketAddr::new(self.peer, port), self.silence).map_err(|error| broken(&error))?;
+        let line = Line::to(SocketAddr::new(self.peer, port), self.silence, &self.cancel).map_err(broken)?;
         Ok((line, self.command(command)?))
     }
 

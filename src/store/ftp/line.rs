@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,14 +18,16 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::config::FtpConfig;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::net;
+use crate::host::socket::Socket;
+use crate::model::Cancel;
 
 /// So many sessions are kept for a connection: one is resumed again and again.
 const SESSIONS: usize = 8;
 
 /// One connection.
 pub(super) enum Line {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Plain(Socket),
+    Tls(Box<StreamOwned<ClientConnection, Socket>>),
 }
 
 /// How lines are secured.
@@ -72,25 +74,13 @@ impl Security {
 }
 
 impl Line {
-    pub(super) fn connect(host: &str, port: u16, silence: Duration) -> Result<Self> {
-        let doing = || format!("cannot reach {host}:{port}");
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in (host, port).to_socket_addrs().context(doing).map_err(|error| error.help(net::NOBODY_THERE))? {
-            match Self::to(address, silence) {
-                Ok(line) => return Ok(line),
-                Err(error) => last = error,
-            }
-        }
-        Err(Error::new(Kind::Io, doing()).because(last).help(net::NOBODY_THERE))
+    pub(super) fn connect(host: &str, port: u16, silence: Duration, cancel: &Cancel) -> Result<Self> {
+        Socket::connect(host, port, silence, cancel).map(Self::Plain)
     }
 
     /// A connection to one address.
-    pub(super) fn to(address: SocketAddr, silence: Duration) -> io::Result<Self> {
-        let socket = TcpStream::connect_timeout(&address, silence)?;
-        socket.set_read_timeout(Some(silence))?;
-        socket.set_write_timeout(Some(silence))?;
-        socket.set_nodelay(true)?;
-        Ok(Self::Plain(socket))
+    pub(super) fn to(address: SocketAddr, silence: Duration, cancel: &Cancel) -> io::Result<Self> {
+        Socket::to(address, silence, cancel).map(Self::Plain)
     }
 
     /// The same line with TLS, once the server has shown that it is the right one.
@@ -100,29 +90,28 @@ impl Line {
         let mut connection = connection.map_err(|cause| Error::new(Kind::Io, "cannot set TLS up").because(cause))?;
         while connection.is_handshaking() {
             connection.complete_io(&mut socket).map_err(|cause| {
-                let (text, help) = (net::said(&cause), net::of_tls(&cause.to_string()));
-                let error = Error::new(Kind::Io, format!("no secure connection: {text}"));
-                help.into_iter().fold(error, Error::help)
+                let help = net::of_tls(&cause.to_string());
+                help.into_iter().fold(net::broken("no secure connection", cause), Error::help)
             })?;
         }
         Ok(Self::Tls(Box::new(StreamOwned::new(connection, socket))))
     }
 
-    fn socket(&self) -> &TcpStream {
+    fn socket(&mut self) -> &mut Socket {
         match self {
             Self::Plain(socket) => socket,
-            Self::Tls(stream) => &stream.sock,
+            Self::Tls(stream) => &mut stream.sock,
         }
     }
 
     /// Where the other end is.
-    pub(super) fn peer(&self) -> io::Result<IpAddr> {
-        Ok(self.socket().peer_addr()?.ip())
+    pub(super) fn peer(&mut self) -> io::Result<IpAddr> {
+        Ok(self.socket().peer()?.ip())
     }
 
     /// Waits longer than usual for something that takes long.
-    pub(super) fn wait_for(&self, silence: Duration) -> io::Result<()> {
-        self.socket().set_read_timeout(Some(silence))
+    pub(super) fn wait_for(&mut self, silence: Duration) {
+        self.socket().wait_for(silence);
     }
 
     /// Says that no more comes, and waits until that was heard.
@@ -134,11 +123,10 @@ impl Line {
                 stream.conn.write_tls(&mut stream.sock)?;
             }
         }
-        self.socket().shutdown(Shutdown::Write)?;
+        self.socket().no_more()?;
         // A socket that is closed with something unread in it is reset, and what was sent last may be lost with that.
         let mut rest = [0; 256];
-        let mut socket = self.socket();
-        while matches!(socket.read(&mut rest), Ok(1..)) {}
+        while matches!(self.socket().read(&mut rest), Ok(1..)) {}
         Ok(())
     }
 }

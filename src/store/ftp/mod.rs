@@ -13,7 +13,8 @@ use super::{Entry, Store};
 use crate::config::{FtpConfig, FtpTls};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{net, secret};
-use control::{Control, Transfer};
+use crate::model::Cancel;
+use control::{BROKE_OFF, Control, Transfer};
 use line::{Line, Security};
 
 /// What is written at once, in bytes.
@@ -27,6 +28,7 @@ struct Server {
     config: FtpConfig,
     security: Option<Security>,
     password: String,
+    cancel: Cancel,
     idle: Mutex<Option<Control>>,
 }
 
@@ -38,7 +40,7 @@ struct Ftp {
 }
 
 /// Connects and logs in.
-pub(super) fn open(config: &FtpConfig, pace: Option<u64>) -> Result<Box<dyn Store>> {
+pub(super) fn open(config: &FtpConfig, pace: Option<u64>, cancel: &Cancel) -> Result<Box<dyn Store>> {
     let FtpConfig { host, port, user, path, .. } = config;
     let medium = format!("ftp://{user}@{host}:{port}/{}", path.trim_start_matches('/'));
     let security = match config.tls {
@@ -46,7 +48,8 @@ pub(super) fn open(config: &FtpConfig, pace: Option<u64>) -> Result<Box<dyn Stor
         FtpTls::Explicit | FtpTls::Implicit => Some(Security::new(config)?),
     };
     let password = secret::read(&config.password_file)?;
-    let server = Arc::new(Server { config: config.clone(), security, password, idle: Mutex::new(None) });
+    let server =
+        Arc::new(Server { config: config.clone(), security, password, cancel: cancel.clone(), idle: Mutex::new(None) });
     let mut control = server.take()?;
     let root = match path.as_str() {
         "." => control.home.clone(),
@@ -70,7 +73,7 @@ impl Server {
 
     fn connect(&self) -> Result<Control> {
         let security = self.security.as_ref().map(Security::of_its_own);
-        let opened = Control::open(&self.config, security.as_ref(), &self.password);
+        let opened = Control::open(&self.config, security.as_ref(), &self.password, &self.cancel);
         opened.context(|| format!("cannot log in at {}", self.config.host))
     }
 
@@ -138,34 +141,33 @@ impl Ftp {
                 Ok(read) => read,
                 // Stopped: what is under way is to arrive, so that the next put goes on behind it.
                 Err(cause) => {
-                    let arrived = line.wait_for(FAREWELL).and_then(|()| line.finish());
-                    let _ = arrived.map(|()| control.reply());
+                    line.wait_for(FAREWELL);
+                    let _ = line.finish().map(|()| control.reply());
                     return Err(cause).context(|| "cannot read what is to be sent".into());
                 }
             };
             if let Err(cause) = line.write_all(&piece[..read]) {
-                return Err(broke_off(control, &cause));
+                return Err(broke_off(control, cause));
             }
         }
         if let Err(cause) = line.finish() {
-            return Err(broke_off(control, &cause));
+            return Err(broke_off(control, cause));
         }
         control.reply()?.good().map(|_| Written::All)
     }
 }
 
 /// A server that ends a transfer, because its disk is full say, tells so on the control connection.
-fn broke_off(control: &mut Control, cause: &io::Error) -> Error {
+fn broke_off(control: &mut Control, cause: io::Error) -> Error {
     match control.reply() {
         Ok(reply) if reply.code >= 400 => reply.refusal(),
-        _ => Error::new(Kind::Io, format!("the connection broke off: {}", net::said(cause))),
+        _ => net::broken(BROKE_OFF, cause),
     }
 }
 
 /// A transfer from the server without its first bytes.
 fn skipped(mut line: Line, bytes: u64) -> Result<Line> {
-    io::copy(&mut (&mut line).take(bytes), &mut io::sink())
-        .map_err(|error| Error::new(Kind::Io, format!("the connection broke off: {}", net::said(&error))))?;
+    io::copy(&mut (&mut line).take(bytes), &mut io::sink()).map_err(|error| net::broken(BROKE_OFF, error))?;
     Ok(line)
 }
 
@@ -320,7 +322,7 @@ struct Reader {
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some((_, line)) = &mut self.under_way else { return Ok(0) };
-        let read = line.read(buffer).map_err(|error| io::Error::other(net::said(&error)))?;
+        let read = line.read(buffer).map_err(|error| net::broken(BROKE_OFF, error))?;
         self.left = self.left.saturating_sub(read as u64);
         if read == 0 && !buffer.is_empty() {
             if self.left > 0 {

@@ -15,6 +15,7 @@ use super::xml;
 use crate::config::S3Config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{secret, web};
+use crate::model::Cancel;
 
 /// Putting the parts of a large upload together takes a service longer than anything else: so many times the longest silence.
 const ANSWER: u32 = 5;
@@ -54,7 +55,7 @@ pub(super) enum Body<'b> {
 pub(super) struct Answer(Response<ureq::Body>);
 
 impl Http {
-    pub(super) fn new(config: &S3Config) -> Result<Self> {
+    pub(super) fn new(config: &S3Config, cancel: &Cancel) -> Result<Self> {
         let secret_key = secret::read(&config.secret_key_file)?;
         let (scheme, host) = match config.endpoint.strip_prefix("http://") {
             Some(host) => ("http", host.strip_suffix(":80").unwrap_or(host)),
@@ -68,7 +69,7 @@ impl Http {
         let signer = Signer { access_key: config.access_key.clone(), secret_key, region: config.region.clone() };
         let place = format!("{} of {}", config.bucket, config.endpoint);
         Ok(Self {
-            agent: web::agent(config.ca_file.as_deref(), config.timeout, config.timeout * ANSWER)?,
+            agent: web::agent(config.ca_file.as_deref(), config.timeout, config.timeout * ANSWER, cancel)?,
             signer: Arc::new(signer),
             scheme,
             host,

@@ -15,7 +15,7 @@ use super::upload::join;
 use super::{Entry, Ranges, Sent, Store};
 use crate::config::S3Config;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Run, Stage};
+use crate::model::{Cancel, Run, Stage};
 use http::{Body, Http};
 
 /// What is sent in one request; a larger file goes in parts of at least this. A part that was cut off is sent again.
@@ -45,13 +45,13 @@ struct Object {
 }
 
 /// Makes it ready. Nothing is sent.
-pub(super) fn open(config: &S3Config, pace: Option<u64>) -> Result<Box<dyn Store>> {
+pub(super) fn open(config: &S3Config, pace: Option<u64>, cancel: &Cancel) -> Result<Box<dyn Store>> {
     let place = join(&config.bucket, &config.prefix);
     Ok(Box::new(S3 {
         medium: format!("{}/{place}", config.endpoint),
         label: format!("{}/{place}", config.endpoint),
         prefix: config.prefix.clone(),
-        http: Http::new(config)?,
+        http: Http::new(config, cancel)?,
         pace,
     }))
 }

@@ -12,6 +12,7 @@ use super::upload::{Files, Uploads, Written, join};
 use super::{Entry, Store};
 use crate::config::SftpConfig;
 use crate::error::{Context, Error, Kind, Result};
+use crate::model::Cancel;
 use reader::Reader;
 use ssh::Ssh;
 use wire::{Answer, Attributes, Out, Wire, kind};
@@ -41,10 +42,11 @@ struct Sftp {
 }
 
 /// Connects and logs in.
-pub(super) fn open(config: &SftpConfig, pace: Option<u64>) -> Result<Box<dyn Store>> {
+pub(super) fn open(config: &SftpConfig, pace: Option<u64>, cancel: &Cancel) -> Result<Box<dyn Store>> {
     let medium =
         format!("sftp://{}@{}:{}/{}", config.user, config.host, config.port, config.path.trim_start_matches('/'));
-    let wire = Ssh::open(config).and_then(Wire::begin).context(|| format!("cannot log in at {}", config.host))?;
+    let wire =
+        Ssh::open(config, cancel).and_then(Wire::begin).context(|| format!("cannot log in at {}", config.host))?;
     let root = if config.path == "." { String::new() } else { config.path.clone() };
     let files = Sftp { wire: Arc::new(Mutex::new(wire)), root, medium };
     // Through a link, should the folder be one: that is the administrator's own layout.

@@ -3,7 +3,8 @@
 
 use std::future::Future;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,9 @@ use tokio::time::timeout;
 
 use crate::config::{Login, SftpConfig};
 use crate::error::{Context, Error, Kind, Result};
+use crate::host::socket::{Patience, Socket};
 use crate::host::{net, secret};
+use crate::model::Cancel;
 
 /// Host keys that are taken, the best first. RSA is not among them: its crate has an open advisory.
 const KEYS: [Algorithm; 4] = [
@@ -40,6 +43,7 @@ pub(super) struct Ssh {
     _session: Handle<Pinned>,
     runtime: Runtime,
     silence: Duration,
+    cancel: Cancel,
 }
 
 /// The key that the server must have.
@@ -74,17 +78,17 @@ impl client::Handler for Pinned {
 }
 
 impl Ssh {
-    pub(super) fn open(config: &SftpConfig) -> Result<Self> {
+    pub(super) fn open(config: &SftpConfig, cancel: &Cancel) -> Result<Self> {
         let key = host_key(&config.host_key)?;
         let login = Credentials::read(&config.login)?;
-        let socket = connect(&config.host, config.port, config.timeout)?;
+        let socket = Socket::connect(&config.host, config.port, config.timeout, cancel)?.into_tcp();
         let runtime = Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = runtime.context(|| "cannot start what SSH needs".into())?;
         let silence = config.timeout;
         let (session, stream) = runtime.block_on(async {
-            let mut session = handshake(config, key, socket).await?;
-            within(silence, login.authenticate(&mut session, &config.user)).await??;
-            let stream = within(silence, async {
+            let mut session = handshake(config, key, socket, cancel).await?;
+            within(silence, cancel, login.authenticate(&mut session, &config.user)).await??;
+            let stream = within(silence, cancel, async {
                 let channel = session.channel_open_session().await?;
                 channel.request_subsystem(true, "sftp").await?;
                 Ok(channel.into_stream())
@@ -94,31 +98,25 @@ impl Ssh {
             })?;
             Ok::<_, Error>((session, stream))
         })?;
-        Ok(Self { stream: Some(stream), _session: session, runtime, silence })
+        Ok(Self { stream: Some(stream), _session: session, runtime, silence, cancel: cancel.clone() })
     }
 }
 
-/// Waits for something, but not for ever.
-async fn within<T>(silence: Duration, what: impl Future<Output = T>) -> Result<T> {
-    timeout(silence, what).await.map_err(|_| Error::new(Kind::Io, "nothing was heard from it for too long"))
-}
-
-fn connect(host: &str, port: u16, silence: Duration) -> Result<TcpStream> {
-    let doing = || format!("cannot reach {host}:{port}");
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in (host, port).to_socket_addrs().context(doing).map_err(|error| error.help(net::NOBODY_THERE))? {
-        match TcpStream::connect_timeout(&address, silence) {
-            Ok(socket) => {
-                socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true)).context(doing)?;
-                return Ok(socket);
-            }
-            Err(error) => last = error,
+/// Waits for something, but not for ever, and not longer than the run.
+async fn within<T>(silence: Duration, cancel: &Cancel, what: impl Future<Output = T>) -> Result<T> {
+    let (mut what, mut patience) = (pin!(what), Patience::new(silence, cancel));
+    loop {
+        let wait = patience.some_more().map_err(|error| match error.downcast::<Error>() {
+            Ok(own) => own,
+            Err(_) => Error::new(Kind::Io, net::SILENT),
+        })?;
+        if let Ok(done) = timeout(wait, &mut what).await {
+            return Ok(done);
         }
     }
-    Err(Error::new(Kind::Io, doing()).because(last).help(net::NOBODY_THERE))
 }
 
-async fn handshake(config: &SftpConfig, key: HostKey, socket: TcpStream) -> Result<Handle<Pinned>> {
+async fn handshake(config: &SftpConfig, key: HostKey, socket: TcpStream, cancel: &Cancel) -> Result<Handle<Pinned>> {
     let place = format!("{}:{}", config.host, config.port);
     let keys = match &key {
         HostKey::Key(key) => vec![key.algorithm()],
@@ -129,7 +127,7 @@ async fn handshake(config: &SftpConfig, key: HostKey, socket: TcpStream) -> Resu
     let shown = Arc::new(Mutex::new(None));
     let pinned = Pinned { key, shown: shown.clone() };
     let socket = tokio::net::TcpStream::from_std(socket).context(|| format!("cannot reach {place}"))?;
-    match within(config.timeout, client::connect_stream(Arc::new(settings), socket, pinned)).await? {
+    match within(config.timeout, cancel, client::connect_stream(Arc::new(settings), socket, pinned)).await? {
         Ok(session) => Ok(session),
         Err(cause) => Err(match shown.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(shown) => {
@@ -247,18 +245,18 @@ impl Drop for Ssh {
 
 impl Read for Ssh {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.runtime.block_on(within(self.silence, stream(&mut self.stream).read(buffer)))?
+        self.runtime.block_on(within(self.silence, &self.cancel, stream(&mut self.stream).read(buffer)))?
     }
 }
 
 impl Write for Ssh {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let chunk = &bytes[..bytes.len().min(CHUNK)];
-        self.runtime.block_on(within(self.silence, stream(&mut self.stream).write(chunk)))?
+        self.runtime.block_on(within(self.silence, &self.cancel, stream(&mut self.stream).write(chunk)))?
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.runtime.block_on(within(self.silence, stream(&mut self.stream).flush()))?
+        self.runtime.block_on(within(self.silence, &self.cancel, stream(&mut self.stream).flush()))?
     }
 }
 

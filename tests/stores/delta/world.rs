@@ -18,7 +18,7 @@ use tillstick::store::{Sent, Store, init_directory};
 use tillstick::trust::sealing::Identities;
 
 use super::Dice;
-use crate::contract::{config_of, quietly};
+use crate::contract::{config_of, open, quietly};
 
 /// Chunks so small that little text makes many.
 const SMALL: Options = Options { level: 6, threads: 1, chunk: 1024 };
@@ -61,7 +61,7 @@ impl World {
     }
 
     pub(super) fn store(&self) -> Box<dyn Store> {
-        tillstick::store::open(&config_of(&format!("type = \"directory\"\npath = {:?}", self.nas()))).unwrap()
+        open(&config_of(&format!("type = \"directory\"\npath = {:?}", self.nas()))).unwrap()
     }
 
     /// Business as usual: rows come, some change, some go; now and then nothing happens, or everything changes.
