@@ -203,6 +203,16 @@ mod tests {
         assert_eq!(socket.read(&mut said).unwrap(), 2, "one that is there may finish");
         let error: Result<usize> = socket.read(&mut said).context(|| "reading".into());
         assert_eq!(error.unwrap_err().kind(), Kind::Cancelled);
-        assert_eq!(Socket::connect("127.0.0.1", address.port(), GRACE, &cancel).unwrap_err().kind(), Kind::Cancelled);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_server_that_answers_no_connection_once_the_run_was_asked_to_end() {
+        let (_listener, address) = mute();
+        let (cancel, soon) = (Cancel::default(), Duration::from_millis(100));
+        // Until its queue is full: then it answers nobody any more.
+        let _queue: Vec<Socket> = (0..).map_while(|_| Socket::to(address, soon, &cancel).ok()).collect();
+        cancel.cancel();
+        let refused = Socket::connect("127.0.0.1", address.port(), Duration::from_secs(3600), &cancel);
+        assert_eq!(refused.unwrap_err().kind(), Kind::Cancelled);
     }
 }
