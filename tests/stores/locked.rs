@@ -200,6 +200,8 @@ fn goes_on(locked: &Locked, number: usize) -> Result<(), Error> {
     let through = locked.through(&proxy);
     let bytes = noise(18_000_000, 3);
     proxy.cut_after(12_000_000);
+    // So slow that the first part was put away before.
+    proxy.pace(5_000_000);
     let cut_off = put_here(open_it(&through)?.as_mut(), &path, &bytes).unwrap_err();
     if cut_off.kind() == Kind::Refused {
         return Err(cut_off);
