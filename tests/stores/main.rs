@@ -34,6 +34,8 @@ mod line;
 #[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod locked;
 #[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
+mod others;
+#[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod s3;
 #[cfg(all(feature = "ftp", feature = "s3", feature = "sftp"))]
 mod servers;

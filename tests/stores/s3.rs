@@ -1,4 +1,4 @@
-//! Buckets: on Ceph's gateway, a real engine, and on moto. The servers come from `make test-stores`.
+//! Buckets on Ceph's gateway, a real engine. The servers come from `make test-stores`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::delta::Packs;
 use crate::kit::{Box, ran, scratch};
 use crate::line::{Proxy, anywhere};
 use crate::proof;
-use crate::servers::{CEPH, Moto, make_bucket, secret_file, tls};
+use crate::servers::{CEPH, Service, make_bucket, secret_file, tls};
 use crate::stopped::ends_at_once;
 use crate::verbs::life;
 
@@ -52,6 +52,11 @@ impl Bucket {
     /// One of Ceph that somebody made, by the key of somebody.
     pub(crate) fn of_ceph(bucket: &str, access_key: &'static str, secret_key: &str) -> Self {
         Self::there(format!("http://{}", CEPH.at), bucket.to_owned(), access_key, secret_key)
+    }
+
+    /// On another service.
+    pub(crate) fn on(service: &Service) -> Self {
+        Self::of(service.at, format!("http://{}", service.at))
     }
 
     /// On Ceph, in plain text.
@@ -100,6 +105,11 @@ impl Bucket {
         CEPH.bound(&self.bucket, bytes);
     }
 
+    /// From now on its secret key is this.
+    pub(crate) fn is_told(&self, secret_key: &str) {
+        secret_file(&self.secret(), secret_key);
+    }
+
     fn secret(&self) -> PathBuf {
         self.dir.path().join("s3.secret")
     }
@@ -141,14 +151,6 @@ pub(crate) fn put_here(store: &mut dyn Store, path: &str, bytes: &[u8]) -> Resul
 fn the_contract_holds_in_a_bucket_of_ceph() {
     holds(&Bucket::ceph());
     holds(&Bucket { prefix: "shops/north ä", ..Bucket::ceph_with_tls() });
-}
-
-/// A smoke test: moto looks at no signature.
-#[test]
-#[ignore = "make test-stores"]
-fn the_contract_holds_in_a_bucket_of_moto() {
-    let moto = Moto::start();
-    holds(&Bucket::of(moto.at, format!("http://{}", moto.at)));
 }
 
 #[test]
@@ -206,7 +208,7 @@ impl Monitor for Intruder<'_> {
 }
 
 /// Of two that put something where nothing is one is told that it was too late.
-fn the_first_one_wins(bucket: &Bucket) {
+pub(crate) fn the_first_one_wins(bucket: &Bucket) {
     let (ours, theirs) = (noise(200, 1), noise(200, 2));
     let cancel = Cancel::default();
     for (bytes, fails) in [(&theirs, true), (&ours, false)] {
@@ -226,8 +228,6 @@ fn the_first_one_wins(bucket: &Bucket) {
 #[ignore = "make test-stores"]
 fn who_is_too_late_overwrites_nothing() {
     the_first_one_wins(&Bucket::ceph());
-    let moto = Moto::start();
-    the_first_one_wins(&Bucket::of(moto.at, format!("http://{}", moto.at)));
 }
 
 #[test]

@@ -105,24 +105,44 @@ impl Ceph {
     }
 }
 
-/// moto, which takes any key and any signature: it shows what is stored, and nothing of trust.
-pub(crate) struct Moto {
+/// Another service that speaks S3, with nothing in it.
+pub(crate) struct Service {
     process: Child,
+    _dir: TempDir,
     pub(crate) at: SocketAddr,
 }
 
-impl Moto {
-    pub(crate) fn start() -> Self {
+impl Service {
+    /// moto, which takes any key and any signature: it shows what is stored, and nothing of trust.
+    pub(crate) fn moto() -> Self {
+        Self::start(|at, _| {
+            let mut command = Command::new(CACHE.join("python/bin/moto_server"));
+            command.args(["-H", "127.0.0.1", "-p", &at.port().to_string()]);
+            command
+        })
+    }
+
+    /// rclone over a folder. It knows one key, and checks each signature.
+    pub(crate) fn rclone() -> Self {
+        Self::start(|at, dir| {
+            let mut command = Command::new(CACHE.join("python/bin/rclone"));
+            command.args(["serve", "s3", "--addr", &at.to_string(), dir.to_str().unwrap()]);
+            command.env("RCLONE_AUTH_KEY", "\"AKTEST,SKTEST\"").env("RCLONE_CONFIG", "/dev/null");
+            command
+        })
+    }
+
+    fn start(command: impl FnOnce(SocketAddr, &Path) -> Command) -> Self {
         let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = Command::new(CACHE.join("moto/bin/moto_server"));
-        command.args(["-H", "127.0.0.1", "-p", &at.port().to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = Self { process: command.spawn().unwrap(), at };
+        let dir = scratch();
+        let process = command(at, dir.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let server = Self { process, _dir: dir, at };
         assert!(comes(|| TcpStream::connect(at).is_ok()));
         server
     }
 }
 
-impl Drop for Moto {
+impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

@@ -17,6 +17,7 @@ use crate::config::S3Config;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Cancel, Run, Stage};
 use http::{Body, Http};
+use sign::hex;
 
 /// What is sent in one request; a larger file goes in parts of at least this. A part that was cut off is sent again.
 const PART: u64 = 8 << 20;
@@ -170,9 +171,8 @@ impl Store for S3 {
             false => multipart::put(&self.http, &self.key(path), content, self.pace, run)?,
         };
         run.end(Stage::Copy);
-        let agrees = |object: &Object| !object.is_md5 || etag.as_ref().is_none_or(|etag| object.etag == *etag);
         match self.look(path)? {
-            Some(object) if is_it(&object) && agrees(&object) => Ok(sent),
+            Some(object) if is_it(&object) && agrees(&object, etag.as_deref(), content, run)? => Ok(sent),
             Some(_) if is_taken => {
                 Err(Error::new(Kind::Busy, format!("somebody else put {path:?} there at the same moment"))
                     .help("start it again: what is there now is looked at first"))
@@ -224,6 +224,21 @@ impl Store for S3 {
 
     fn free(&mut self) -> Result<Option<u64>> {
         Ok(None)
+    }
+}
+
+/// Whether what the service calls an object fits `etag`, which was made of its parts.
+fn agrees(object: &Object, etag: Option<&str>, content: &Content, run: &Run) -> Result<bool> {
+    match etag {
+        Some(etag) if object.is_md5 && object.etag != etag => match object.etag.contains('-') {
+            true => Ok(false),
+            // Some services put the parts together at once and call the object by the MD5 of all of it.
+            false => {
+                let hashed = multipart::hash_part(content, 0, content.size(), &mut Sha256::new(), run)?;
+                Ok(object.etag == hex(&hashed.md5))
+            }
+        },
+        _ => Ok(true),
     }
 }
 

@@ -313,7 +313,13 @@ fn uploads(http: &Http, prefix: &str) -> Result<Vec<(String, String)>> {
         if let Some((key, id)) = after.take() {
             query.extend([("key-marker", key), ("upload-id-marker", id)]);
         }
-        let text = http.ask("GET", "", &query, &[], Body::None)?.text()?;
+        let text = match http.ask("GET", "", &query, &[], Body::None) {
+            // Some services say so of a bucket in which no upload is under way.
+            Err(error) if error.kind() == Kind::Missing && error.to_string().contains("NoSuchUpload") => {
+                return Ok(all);
+            }
+            answer => answer?.text()?,
+        };
         let one = |upload: &str| Some((xml::decode(&xml::text(upload, "Key")?)?, xml::text(upload, "UploadId")?));
         all.extend(xml::all(&text, "Upload").into_iter().filter_map(one));
         let Some(key) = next_page(&text, "NextKeyMarker")? else { return Ok(all) };
