@@ -117,6 +117,10 @@ pub trait Ranges: Send {
 }
 
 /// Opens the store. Nothing is written. Once `cancel` is set, a server that is silent is given up.
+#[cfg_attr(
+    not(any(feature = "ftp", feature = "s3", feature = "sftp")),
+    allow(unused_variables, reason = "only servers are silent")
+)]
 pub fn open(config: &StoreConfig, cancel: &Cancel) -> Result<Box<dyn Store>> {
     match &config.kind {
         StoreKind::Directory(directory) => directory::open(directory, config.bandwidth),
