@@ -1,21 +1,20 @@
 //! Folders by descriptor: every step goes to a name within a folder that is held open and follows no link, so that nobody
 //! who renames folders meanwhile, and no name in an archive, leads a step out of the tree.
+//!
+//! Through rustix, whose calls are those for files of 64 bits on every processor. Those of the C library are of 32 bits on 32-bit ARM
+//! unless a program says otherwise, and fail there on a file of 2 GiB, a high inode number or a date after 2038.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use nix::dir::Dir as List;
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, fstat, fstatat, mkdirat, utimensat};
-use nix::sys::time::TimeSpec;
-use nix::unistd::{
-    Gid, LinkatFlags, Uid, UnlinkatFlags, Whence, fchownat, linkat, lseek64, symlinkat, syncfs, unlinkat,
+use rustix::fs::{
+    AtFlags, CWD, Dir as List, FileType, Gid, Mode, OFlags, RenameFlags, SeekFrom, Stat, Timespec, Timestamps,
+    UTIME_OMIT, Uid, chownat, fchmod, fstat, linkat, mkdirat, openat, readlinkat, renameat_with, seek, statat,
+    symlinkat, syncfs, unlinkat, utimensat,
 };
+use rustix::io::Errno;
 
 /// What something in a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,16 +58,16 @@ pub struct Facts {
 
 impl Facts {
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the types differ from system to system")]
-    fn new(stat: &FileStat) -> Self {
-        let kind = match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
-            SFlag::S_IFREG => Kind::File,
-            SFlag::S_IFDIR => Kind::Dir,
-            SFlag::S_IFLNK => Kind::Link,
-            SFlag::S_IFSOCK => Kind::Other("socket"),
-            SFlag::S_IFIFO => Kind::Other("named pipe"),
-            SFlag::S_IFBLK => Kind::Other("block device"),
-            SFlag::S_IFCHR => Kind::Other("character device"),
-            _ => Kind::Other("file of an unknown kind"),
+    fn new(stat: &Stat) -> Self {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Dir,
+            FileType::Symlink => Kind::Link,
+            FileType::Socket => Kind::Other("socket"),
+            FileType::Fifo => Kind::Other("named pipe"),
+            FileType::BlockDevice => Kind::Other("block device"),
+            FileType::CharacterDevice => Kind::Other("character device"),
+            FileType::Unknown => Kind::Other("file of an unknown kind"),
         };
         Self {
             kind,
@@ -96,17 +95,17 @@ impl AsFd for Dir {
     }
 }
 
-const DIR: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Dir {
     /// The folder at `path`, to which links may lead.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(openat(AT_FDCWD, path, DIR, Mode::empty())?))
+        Ok(Self(openat(CWD, path, DIR, Mode::empty())?))
     }
 
     /// The folder `name` in this one.
     pub fn dir(&self, name: &[u8]) -> io::Result<Self> {
-        Ok(Self(openat(self, name, DIR | OFlag::O_NOFOLLOW, Mode::empty())?))
+        Ok(Self(openat(self, name, DIR | OFlags::NOFOLLOW, Mode::empty())?))
     }
 
     /// The same folder again.
@@ -116,9 +115,9 @@ impl Dir {
 
     /// The names in it, sorted.
     pub fn names(&self) -> io::Result<Vec<Vec<u8>>> {
-        let mut list = List::openat(self, ".", DIR, Mode::empty())?;
+        let list = List::read_from(self)?;
         let mut names = Vec::new();
-        for entry in list.iter() {
+        for entry in list {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
@@ -136,7 +135,7 @@ impl Dir {
 
     /// What `name` is.
     pub fn facts_of(&self, name: &[u8]) -> io::Result<Facts> {
-        Ok(Facts::new(&fstatat(self, name, AtFlags::AT_SYMLINK_NOFOLLOW)?))
+        Ok(Facts::new(&statat(self, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
     /// The same, or `None` when nothing has this name.
@@ -149,24 +148,24 @@ impl Dir {
 
     /// A file, for reading; opening it waits for nobody.
     pub fn file(&self, name: &[u8]) -> io::Result<File> {
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         Ok(openat(self, name, flags, Mode::empty())?.into())
     }
 
     /// A new file, which nobody else may read yet.
     pub fn create(&self, name: &[u8]) -> io::Result<File> {
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(openat(self, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?.into())
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(openat(self, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
     /// A new folder, into which nobody else may look yet.
     pub fn make_dir(&self, name: &[u8]) -> io::Result<()> {
-        Ok(mkdirat(self, name, Mode::S_IRWXU)?)
+        Ok(mkdirat(self, name, Mode::RWXU)?)
     }
 
     /// Where the link `name` leads.
     pub fn target(&self, name: &[u8]) -> io::Result<Vec<u8>> {
-        Ok(OsString::into_vec(readlinkat(self, name)?))
+        Ok(readlinkat(self, name, Vec::new())?.into_bytes())
     }
 
     /// A new link.
@@ -176,55 +175,45 @@ impl Dir {
 
     /// A second name `name` for the file `old` in `from`.
     pub fn second_name(&self, from: &Self, old: &[u8], name: &[u8]) -> io::Result<()> {
-        Ok(linkat(from, old, self, name, LinkatFlags::empty())?)
+        Ok(linkat(from, old, self, name, AtFlags::empty())?)
     }
 
     /// Removes a file or link.
     pub fn remove(&self, name: &[u8]) -> io::Result<()> {
-        Ok(unlinkat(self, name, UnlinkatFlags::NoRemoveDir)?)
+        Ok(unlinkat(self, name, AtFlags::empty())?)
     }
 
     /// Removes an empty folder.
     pub fn remove_dir(&self, name: &[u8]) -> io::Result<()> {
-        Ok(unlinkat(self, name, UnlinkatFlags::RemoveDir)?)
+        Ok(unlinkat(self, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Renames `name` to `new` in `to`, where nothing has that name.
     pub fn rename_new(&self, name: &[u8], to: &Self, new: &[u8]) -> io::Result<()> {
-        self.rename(name, to, new, libc::RENAME_NOREPLACE)
+        Ok(renameat_with(self, name, to, new, RenameFlags::NOREPLACE)?)
     }
 
     /// Has `name` and `other` in `to` change places, at one instant.
     pub fn exchange(&self, name: &[u8], to: &Self, other: &[u8]) -> io::Result<()> {
-        self.rename(name, to, other, libc::RENAME_EXCHANGE)
+        Ok(renameat_with(self, name, to, other, RenameFlags::EXCHANGE)?)
     }
 
     /// Renames `name` to `new` in `to`, whose file goes if there is one.
     pub fn rename_plain(&self, name: &[u8], to: &Self, new: &[u8]) -> io::Result<()> {
-        self.rename(name, to, new, 0)
-    }
-
-    fn rename(&self, name: &[u8], to: &Self, new: &[u8], flags: libc::c_uint) -> io::Result<()> {
-        let text = |name: &[u8]| std::ffi::CString::new(name).map_err(|_| io::Error::from(Errno::EINVAL));
-        let (name, new) = (text(name)?, text(new)?);
-        // Not every C library has a function for it.
-        // SAFETY: the descriptors are open and the names end in a zero; nothing is kept.
-        let done = unsafe {
-            libc::syscall(libc::SYS_renameat2, self.0.as_raw_fd(), name.as_ptr(), to.0.as_raw_fd(), new.as_ptr(), flags)
-        };
-        Errno::result(done).map(drop).map_err(io::Error::from)
+        Ok(renameat_with(self, name, to, new, RenameFlags::empty())?)
     }
 
     /// Gives `name` another owner and group.
     pub fn give_to(&self, name: &[u8], uid: u32, gid: u32) -> io::Result<()> {
         let (owner, group) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        Ok(fchownat(self, name, owner, group, AtFlags::AT_SYMLINK_NOFOLLOW)?)
+        Ok(chownat(self, name, owner, group, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// Sets when the content of `name` changed.
     pub fn set_mtime(&self, name: &[u8], (seconds, nanos): (i64, u32)) -> io::Result<()> {
-        let time = TimeSpec::new(seconds as libc::time_t, nanos as _);
-        Ok(utimensat(self, name, &TimeSpec::UTIME_OMIT, &time, UtimensatFlags::NoFollowSymlink)?)
+        let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let last_modification = Timespec { tv_sec: seconds, tv_nsec: nanos.into() };
+        Ok(utimensat(self, name, &Timestamps { last_access, last_modification }, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// Makes everything on the folder's file system durable.
@@ -245,17 +234,17 @@ pub fn set_mode(file: &impl AsFd, mode: u32) -> io::Result<()> {
 
 /// The next data of a file from `from` on, up to `to`, as (begin, end); `None` when there is only a hole.
 pub fn next_data(file: &File, from: u64, to: u64) -> io::Result<Option<(u64, u64)>> {
-    let start = match lseek64(file, from as i64, Whence::SeekData) {
-        Ok(start) => start as u64,
-        Err(Errno::ENXIO) => return Ok(None),
+    let start = match seek(file, SeekFrom::Data(from)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return Ok(None),
         // This file system does not tell.
-        Err(Errno::EINVAL | Errno::EOPNOTSUPP) => return Ok(Some((from, to))),
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some((from, to))),
         Err(errno) => return Err(errno.into()),
     };
     if start >= to {
         return Ok(None);
     }
-    let end = lseek64(file, start as i64, Whence::SeekHole)? as u64;
+    let end = seek(file, SeekFrom::Hole(start))?;
     Ok(Some((start, end.min(to))))
 }
 

@@ -8,14 +8,15 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
-use nix::sys::statfs::{MSDOS_SUPER_MAGIC, statfs};
-use nix::unistd::syncfs;
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate, statfs, syncfs};
+use rustix::io::Errno;
 
 use super::fs::{ENTRIES_MAX, Entry, StickFs};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{durable, fat_attr, space};
+
+/// What a mounted FAT says that it is.
+const MSDOS_SUPER_MAGIC: i64 = 0x4d44;
 
 /// Hidden and system.
 const HIDDEN: u32 = 0x02 | 0x04;
@@ -28,9 +29,10 @@ pub fn open_folder(path: &Path) -> Result<Box<dyn StickFs>> {
     if !meta.is_dir() {
         return Err(Error::new(Kind::Usage, format!("{path:?} is not a folder")));
     }
-    let stat = statfs(&root).context(failed)?;
+    let stat = statfs(&root).map_err(io::Error::from).context(failed)?;
     let unit = meta.blksize().max(1);
-    let is_fat = stat.filesystem_type() == MSDOS_SUPER_MAGIC;
+    #[allow(clippy::unnecessary_cast, reason = "of 32 bits on some boxes")]
+    let is_fat = stat.f_type as i64 == MSDOS_SUPER_MAGIC;
     Ok(Box::new(Folder { root, unit, is_fat }))
 }
 
@@ -160,12 +162,11 @@ impl Folder {
 
 /// Takes the room beforehand, so that a full stick shows before the copy; the size grows with the content.
 fn allocate(file: &File, size: u64) -> io::Result<()> {
-    let Ok(size) = size.try_into() else { return Err(io::ErrorKind::FileTooLarge.into()) };
     if size == 0 {
         return Ok(());
     }
-    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, size) {
-        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => Ok(()),
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, size) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
@@ -189,7 +190,7 @@ impl StickFs for Folder {
             let file = self.open(path)?;
             // Only clean pages can be dropped.
             file.sync_all()?;
-            posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+            fadvise(&file, 0, None, Advice::DontNeed)?;
             Ok(file)
         };
         Ok(Box::new(uncached().context(|| format!("cannot reread {path:?} in {:?}", self.root))?))

@@ -142,11 +142,11 @@ fn a_file_with_holes_takes_no_more_room_than_it_did() {
     let root = dir.path().join("tree");
     fs::create_dir(&root).unwrap();
     let mut file = File::create(root.join("disk.img")).unwrap();
-    for offset in [0, 700 << 20, (1 << 30) + 17] {
+    for offset in [0, 700 << 20, (2 << 30) + 17] {
         file.seek(SeekFrom::Start(offset)).unwrap();
         file.write_all(&[7; 5000]).unwrap();
     }
-    file.set_len((1 << 30) + (5 << 20)).unwrap();
+    file.set_len((2 << 30) + (5 << 20)).unwrap();
     drop(file);
     File::create(root.join("nothing.img")).unwrap().set_len(3 << 20).unwrap();
     if fs::metadata(root.join("disk.img")).unwrap().blocks() > 4096 {
