@@ -12,6 +12,8 @@ DEV := $(BUILD)/debug
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 # How `build`, `cross`, `deb`, `tarball` and `image` build; what ships is `release`, which takes many times longer than `dev`.
 PROFILE ?= release
+# How what an emulator runs is built for the tests, unless PROFILE says otherwise.
+TRIED = $(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),emulated)
 BUILT = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
 .PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-stores test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-stores bench-box bench-sizes
@@ -127,16 +129,16 @@ tarball: cross native ## the program for TARGET with what belongs to it, for sys
 dist: ## the source tarball with all crates, for Buildroot, in buildroot/dist
 	@packaging/dist.sh buildroot
 
-test-packages: setup native ## packages for ARM and this machine: built (as tests are, or PROFILE=release), run under qemu-user, installed, upgraded and purged in a chroot
-	@CARGO='$(CARGO)' tests/packages/run.sh $(BUILD) $(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),dev)
+test-packages: setup native ## packages for ARM and this machine: built (quickly, or PROFILE=release), run under qemu-user, installed, upgraded and purged in a chroot
+	@CARGO='$(CARGO)' tests/packages/run.sh $(BUILD) $(TRIED)
 
 image: native ## a bootable firmware image of a demo box for an emulated ARM machine, in target/image (needs root)
 	@$(MAKE) --no-print-directory deb TARGET=armv7-unknown-linux-gnueabihf PROFILE=$(PROFILE)
 	@mkdir -p $(BUILD)/image && $(DEV)/examples/till make $(BUILD)/image/till.db 20000
 	@packaging/image/build.sh $(BUILD)/packages/tillstick_*_armhf.deb $(or $(IMAGE_CACHE),$(BUILD)/tmp/image-cache) $(BUILD)/image $(BUILD)/image/till.db
 
-test-image: ## builds that image (as the tests build, or PROFILE=release), boots it, plugs a stick in, and looks at the light, the stick and the root
-	@$(MAKE) --no-print-directory image PROFILE=$(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),dev)
+test-image: ## builds that image (quickly, or PROFILE=release), boots it, plugs a stick in, and looks at the light, the stick and the root
+	@$(MAKE) --no-print-directory image PROFILE=$(TRIED)
 	@tests/image/run.py $(BUILD)/image
 
 test-buildroot: ## the Buildroot tree against the Buildroot 2026.02 that BUILDROOT names

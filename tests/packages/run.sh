@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The packages as somebody gets them: the program is built for ARM (32 and 64 bit) and this machine, does the main job under
-# qemu-user, and the Debian packages are installed, upgraded, removed and purged in a chroot. What ships is the profile `release`; `dev` is the
-# same code after a build that is many times shorter. Usage: run.sh BUILD-FOLDER PROFILE, after `make native`
+# qemu-user as tests of the crate do, and the Debian packages are installed, upgraded, removed and purged in a chroot. What ships is the profile
+# `release`; `emulated` is the same code after a build that is many times shorter. Usage: run.sh BUILD-FOLDER PROFILE, after `make native`
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -18,12 +18,13 @@ native=$build/debug/tillstick
 rm -rf "$build/packages"
 for target in "${targets[@]}"; do
   echo "== $target ($SECONDS s)"
-  # For this machine it may be built already; with `--target` cargo would build all of it again.
+  # For this machine it is built already, unless what ships is wanted; with `--target` cargo would build all of it again.
   program=$native
   if [ "$target" != "$here_is" ]; then
     packaging/cross/run.sh "$target" build --profile "$profile" --locked --bin tillstick
     program=$build/$target/${profile/#dev/debug}/tillstick
-  elif [ "$profile" != dev ]; then
+    "$here/crate.sh" "$target" "$profile"
+  elif [ "$profile" != dev ] && [ "$profile" != emulated ]; then
     "${CARGO:-cargo}" build --profile "$profile" --locked --bin tillstick
     program=$build/$profile/tillstick
   fi
