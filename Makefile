@@ -134,7 +134,7 @@ test-packages: setup native ## packages for ARM and this machine: built (quickly
 
 image: native ## a bootable firmware image of a demo box for an emulated ARM machine, in target/image (needs root)
 	@$(MAKE) --no-print-directory deb TARGET=armv7-unknown-linux-gnueabihf PROFILE=$(PROFILE)
-	@mkdir -p $(BUILD)/image && $(DEV)/examples/till make $(BUILD)/image/till.db 20000
+	@mkdir -p $(BUILD)/image && rm -f $(BUILD)/image/till.db && $(DEV)/examples/till make $(BUILD)/image/till.db 20000
 	@packaging/image/build.sh $(BUILD)/packages/tillstick_*_armhf.deb $(or $(IMAGE_CACHE),$(BUILD)/tmp/image-cache) $(BUILD)/image $(BUILD)/image/till.db
 
 test-image: ## builds that image (quickly, or PROFILE=release), boots it, plugs a stick in, and looks at the light, the stick and the root

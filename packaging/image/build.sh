@@ -203,7 +203,7 @@ END
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$here/../install.sh" mmdebstrap qemu-user-static qemu-system-arm u-boot-qemu device-tree-compiler dosfstools mtools e2fsprogs fdisk kmod cpio sqlite3
+"$here/../install.sh" mmdebstrap arch-test qemu-user-static qemu-system-arm u-boot-qemu device-tree-compiler dosfstools mtools e2fsprogs fdisk kmod cpio sqlite3
 with_arm
 download
 make_root
