@@ -4,7 +4,7 @@
     benches/arm.py [--lines N] [TARGET...]
 
 The emulator's own memory is in every figure of it, so the same program that only tells its version is measured beside it, and what is
-beyond that is what the box sees. Needs what `make test-packages` builds.
+beyond that is what the box sees. Needs what `make test-packages` builds with PROFILE=release.
 """
 import argparse
 import os
