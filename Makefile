@@ -16,7 +16,7 @@ PROFILE ?= release
 TRIED = $(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),emulated)
 BUILT = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-stores test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-stores bench-box bench-sizes
+.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-stores test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-stores bench-box bench-flash bench-sizes
 .PHONY: native build man completions card cross deb tarball dist image clean
 
 help: ## this list
@@ -92,6 +92,10 @@ bench-stores: ## copies to S3, SFTP and FTPS next to rclone, curl, sftp, scp and
 bench-latency: ## what a backup to a slow target costs the till, side by side; takes about eight minutes
 	$(CARGO) build --release --locked --bin tillstick --example till
 	@python3 benches/latency.py --lines 300000
+
+bench-flash: native ## what is written to the box's own disk, for backups and in twelve minutes with nothing to do (needs root)
+	$(CARGO) build --release --locked --bin tillstick
+	@python3 benches/flash.py --idle 720
 
 bench-sizes: setup ## size of the program for TARGET=armv7-unknown-linux-gnueabihf with each feature; takes about twenty minutes
 	@benches/sizes.sh $(if $(filter command line,$(origin TARGET)),$(TARGET),armv7-unknown-linux-gnueabihf)
