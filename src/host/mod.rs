@@ -25,6 +25,8 @@ pub mod signals;
 pub mod socket;
 pub mod space;
 pub mod terminal;
+#[cfg(feature = "web")]
+mod transport;
 pub mod tree;
 pub mod wake;
 #[cfg(feature = "web")]
@@ -32,6 +34,4 @@ pub mod web;
 #[cfg(not(feature = "web"))]
 #[path = "web_off.rs"]
 pub mod web;
-#[cfg(feature = "web")]
-mod wire;
 pub mod xattr;

@@ -16,7 +16,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::model::Cancel;
 
 /// So often is looked whether the run was asked to end.
-pub const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// So long a server that is there may take for what is under way when the run is asked to end.
 const GRACE: Duration = Duration::from_secs(2);
 

@@ -10,7 +10,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 
 use super::net;
-use super::wire::{Connect, Names};
+use super::transport::{Connect, Names};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Cancel;
 

