@@ -2,6 +2,8 @@
 //! udev tells wherever that suffices, and is neither mounted nor unmounted by us, whoever has mounted it.
 
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::copy::{self, CopyDone};
 use super::record::Record;
@@ -190,12 +192,28 @@ fn afterwards(site: &Site, target: &Target, done: &mut Copied) -> Result<()> {
             // Shown for reading only, so it may be pulled at any moment.
             done.may_be_pulled = done.copy.error.is_none();
             if let Some(at) = &target.show_at {
-                shown::show(&site.config.state, &volume(site, &target.node)?, at)?;
+                show(site, &target.node, at)?;
                 done.shown_at = Some(at.clone());
             }
         }
     }
     Ok(())
+}
+
+/// How long the partitions of a disk that was just written to may be away: udev reads its table anew then.
+const AWAY_MAX: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Mounts the volume that backups are on. A partition that is away, or that udev holds, is waited for.
+fn show(site: &Site, node: &Path, at: &Path) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        match volume(site, node).and_then(|volume| shown::show(&site.config.state, &volume, at)) {
+            Err(error) if begun.elapsed() < AWAY_MAX => log::info!("{node:?} is not mounted yet: {}", error.report()),
+            other => return other,
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
 }
 
 /// The node of the volume that backups are on.

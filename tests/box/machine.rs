@@ -103,15 +103,21 @@ pub struct Machine {
     begun: f64,
 }
 
-/// Nothing of the scenario before is left: no process, no mount, no file, no gadget, no light.
-const CLEAN: &str = "kill -9 $(jobs -p) 2>/dev/null; killall -q -9 tillstick; wait; exec 4<&-; \
-    g=/sys/kernel/config/usb_gadget/port; if [ -d $g ]; then echo > $g/UDC; rm -f $g/configs/c.1/mass_storage.0; \
-    rmdir $g/configs/c.1 $g/functions/mass_storage.0 $g/strings/0x409 $g; fi; \
-    for at in $(awk '$1 ~ /^.dev.sd/ { print $2 }' /proc/mounts); do umount -l $at; done; \
-    losetup -d /dev/loop0 2>/dev/null; while ls /sys/block | grep -q ^sd; do sleep 0.1; done; \
-    rm -rf /etc/udev /tmp/* /var/lib/tillstick /var/backups /srv /etc/tillstick /run/tillstick /media/* /mnt/*; \
-    for light in /sys/class/leds/*; do echo none > $light/trigger; echo 0 > $light/brightness; done; \
-    cp -a /payload/. / && udevadm settle";
+/// Nothing of the scenario before is left: no process (the jobs of [`TELL`]), no mount, no file, no gadget, no light.
+const CLEAN: [&str; 6] = [
+    "kill -9 $old 2>/dev/null; killall -q -9 tillstick; for job in $old; do wait $job; done; exec 4<&-",
+    "g=/sys/kernel/config/usb_gadget/port; if [ -d $g ]; then echo > $g/UDC; rm -f $g/configs/c.1/mass_storage.0; \
+     rmdir $g/configs/c.1 $g/functions/mass_storage.0 $g/strings/0x409 $g; fi",
+    "for at in $(awk '$1 ~ /^.dev.sd/ { print $2 }' /proc/mounts); do umount -l $at; done; losetup -d /dev/loop0 2>/dev/null",
+    "while ls /sys/block | grep -q ^sd; do sleep 0.1; done",
+    "rm -rf /etc/udev /tmp/* /var/lib/tillstick /var/backups /srv /etc/tillstick /run/tillstick /media/* /mnt/*",
+    "for light in /sys/class/leds/*; do echo none > $light/trigger; echo 0 > $light/brightness; done",
+];
+/// What was delivered is there again.
+const DELIVER: &str = "cp -a /payload/. / && udevadm settle";
+
+/// Of a machine that cannot be cleaned the kernel tells what its processes wait for, before the patience with it ends.
+const TELL: &str = "old=$(jobs -p); (sleep 100; echo 9 >/proc/sys/kernel/printk; echo w >/proc/sysrq-trigger; ps >/dev/console) & tell=$!";
 
 impl Machine {
     pub fn start(snapshot: &Snapshot, payload: &Path, folder: Folder) -> Self {
@@ -128,7 +134,11 @@ impl Machine {
         for name in self.ports.clone().into_iter().flatten().chain(others) {
             self.unplug(&name);
         }
-        self.guest().must(CLEAN);
+        let guest = self.guest();
+        guest.must(TELL);
+        CLEAN.iter().for_each(|step| drop(guest.run(step)));
+        guest.must(DELIVER);
+        guest.must("kill $tell");
         self.folder.remove_images();
         self.begun = now();
         self.guest().must(&format!("date -u -s @{:.0}", now()));

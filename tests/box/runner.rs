@@ -12,6 +12,9 @@ use crate::folder::Folder;
 use crate::machine::{Machine, Payload};
 use crate::snapshot::Snapshot;
 
+/// So many lines of a log are shown when a scenario has failed.
+const LAST_LINES: usize = 60;
+
 /// A sentence that a user would understand, and what shows that it is true.
 pub struct Scenario {
     pub name: &'static str,
@@ -65,18 +68,46 @@ fn passes(scenario: &Scenario, machine: &mut Option<Machine>, start: impl Fn() -
     let begun = Instant::now();
     let _ = fs::remove_dir_all(logs(scenario.name));
     let ran = catch_unwind(AssertUnwindSafe(|| {
-        let machine = machine.get_or_insert_with(start);
-        machine.reset();
-        (scenario.run)(machine);
+        let delivered = as_delivered(machine.take(), start);
+        (scenario.run)(machine.insert(delivered));
     }));
     let word = if ran.is_ok() { "ok" } else { "FAILED" };
     println!("{word:6} {:6.1} s  {}", begun.elapsed().as_secs_f32(), scenario.name);
     if ran.is_err()
         && let Some(machine) = machine.take()
     {
-        machine.leave(&logs(scenario.name));
+        leave(machine, &logs(scenario.name));
     }
     ran.is_ok()
+}
+
+/// The machine that the scenario before has left, cleaned, or a new one. One that cannot be cleaned is told, with what its
+/// kernel waits for, and replaced: the scenario to come has no part in it.
+fn as_delivered(before: Option<Machine>, start: impl Fn() -> Machine) -> Machine {
+    if let Some(mut machine) = before {
+        if catch_unwind(AssertUnwindSafe(|| machine.reset())).is_ok() {
+            return machine;
+        }
+        println!("REPLACED: a machine could not be cleaned after its last scenario");
+        leave(machine, &logs("replaced"));
+    }
+    let mut machine = start();
+    machine.reset();
+    machine
+}
+
+fn leave(machine: Machine, at: &Path) {
+    machine.leave(at);
+    print_the_end(&at.join("guest.log"));
+    print_the_end(&at.join("serial.log"));
+}
+
+/// Where the logs cannot be looked at afterwards, their last lines tell the most.
+fn print_the_end(log: &Path) {
+    let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    println!("the last lines of {}:", log.display());
+    lines[lines.len().saturating_sub(LAST_LINES)..].iter().for_each(|line| println!("    {line}"));
 }
 
 /// Runs one scenario that ends only when something does not hold.

@@ -53,7 +53,7 @@ fn beside_a_tse_two_sticks_are_found_at_usb1_and_usb2_and_the_tse_is_not_touched
     machine.plug(&one);
     until_sticks_are(machine, &["tse", "safe"]);
     machine.plug(&two);
-    until_sticks_are(machine, &["tse", "safe", "safe"]);
+    until_the_two_are_mounted(machine);
     for at in ["/media/usb1", "/media/usb2"] {
         let mount = machine.guest().must(&format!("grep {at} /proc/mounts"));
         for option in ["vfat ro,", "nosuid", "nodev", "noexec", "errors=remount-ro"] {
@@ -63,7 +63,7 @@ fn beside_a_tse_two_sticks_are_found_at_usb1_and_usb2_and_the_tse_is_not_touched
     }
     // The next backup takes the mounts away and brings them back.
     machine.tillstick("backup").exits(0);
-    until_sticks_are(machine, &["tse", "safe", "safe"]);
+    until_the_two_are_mounted(machine);
     machine.guest().must("cat /media/usb1/SHA256SUMS /media/usb2/SHA256SUMS");
     machine.pull(&one);
     machine.pull(&two);
@@ -75,6 +75,12 @@ fn beside_a_tse_two_sticks_are_found_at_usb1_and_usb2_and_the_tse_is_not_touched
     stop(machine, agent);
     one.has_a_good_backup(DUMP, RECEIPTS);
     two.has_a_good_backup(DUMP, RECEIPTS);
+}
+
+/// They are called safe some moments before they are mounted.
+fn until_the_two_are_mounted(machine: &mut Machine) {
+    until_sticks_are(machine, &["tse", "safe", "safe"]);
+    until(machine, |status| (1..3).all(|number| status["agent"]["sticks"][number]["mounted"] == true));
 }
 
 fn a_wrong_stick_is_told_and_the_next_one_is_backed_up(machine: &mut Machine) {
