@@ -270,3 +270,20 @@ impl Write for Synced {
         self.0.sync_all()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    /// Run for a machine of 32 bits by tests/packages/crate.sh.
+    #[test]
+    fn room_for_a_file_beyond_two_gib_is_taken_beforehand() {
+        const SIZE: u64 = (2 << 30) + 1;
+        let file = tempfile::tempfile().unwrap();
+        allocate(&file, SIZE).unwrap();
+        let meta = file.metadata().unwrap();
+        assert!(meta.len() == 0 && meta.blocks() * 512 >= SIZE, "{meta:?}");
+    }
+}
