@@ -77,10 +77,11 @@ fn beside_a_tse_two_sticks_are_found_at_usb1_and_usb2_and_the_tse_is_not_touched
     two.has_a_good_backup(DUMP, RECEIPTS);
 }
 
-/// They are called safe some moments before they are mounted.
+/// What is called safe is mounted already.
 fn until_the_two_are_mounted(machine: &mut Machine) {
-    until_sticks_are(machine, &["tse", "safe", "safe"]);
-    until(machine, |status| (1..3).all(|number| status["agent"]["sticks"][number]["mounted"] == true));
+    let status = until_sticks_are(machine, &["tse", "safe", "safe"]);
+    let sticks = &status["agent"]["sticks"];
+    assert!((1..3).all(|number| sticks[number]["mounted"] == true), "{sticks:#}");
 }
 
 fn a_wrong_stick_is_told_and_the_next_one_is_backed_up(machine: &mut Machine) {
@@ -185,6 +186,8 @@ fn an_agent_that_was_killed_leaves_no_mount_behind(machine: &mut Machine) {
     machine.guest().join(first);
     machine.pull(&stick);
     let second = start(machine);
+    // It answers when it has cleaned up; its socket is there before.
+    until_sticks_are(machine, &[]);
     machine.guest().must("test ! -e /media/usb0");
     machine.plug(&stick);
     until_sticks_are(machine, &["safe"]);

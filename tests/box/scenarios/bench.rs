@@ -4,13 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::kit::{BY_HAND, agent, start, stop, until_sticks_are};
-use super::power_cuts::own_disk;
 use super::scenarios;
-use crate::disk::Step;
 use crate::machine::{LARGE_TILL, Machine};
 use crate::medium::Behaviour;
 
-scenarios![plug_to_safe_against_dd, idle_and_peak_memory, writes_to_the_boxs_own_disk];
+scenarios![plug_to_safe_against_dd, idle_and_peak_memory];
 
 const PAIRS: usize = 5;
 /// A backup of about ten megabytes.
@@ -93,37 +91,4 @@ fn idle_and_peak_memory(machine: &mut Machine) {
     println!("woken {} times in {IDLE_SECONDS} s without anything to do", after - before);
     println!("{}", memory.trim());
     stop(machine, agent);
-}
-
-/// State and primary are on an ext4 of their own, and everything that reaches it is counted.
-fn writes_to_the_boxs_own_disk(machine: &mut Machine) {
-    let disk = own_disk(machine);
-    machine.tillstick("backup").exits(0);
-    let agent = agent(machine, BY_HAND);
-    let stick = machine.sold_stick("stick1");
-    let counted = |machine: &mut Machine, what: &str, run: &mut dyn FnMut(&mut Machine)| {
-        machine.guest().must("sync");
-        disk.medium.keeps_a_log();
-        run(machine);
-        machine.guest().must("sync");
-        let (mut writes, mut bytes, mut flushes) = (0, 0, 0);
-        for step in disk.medium.take_log() {
-            match step {
-                Step::Write(_, written) => (writes, bytes) = (writes + 1, bytes + written.len()),
-                Step::Flush => flushes += 1,
-            }
-        }
-        println!("{what}: {writes} writes of {bytes} bytes, {flushes} flushes");
-    };
-    counted(machine, "an agent that has nothing to do, for a minute", &mut |machine| {
-        machine.guest().must(&format!("sleep {IDLE_SECONDS}"));
-    });
-    counted(machine, "a backup with nothing changed", &mut |machine| drop(machine.tillstick("backup").exits(0)));
-    machine.guest().must("inside till /srv/till/kasse.db 0.2 20");
-    counted(machine, "a backup after some sales", &mut |machine| drop(machine.tillstick("backup").exits(0)));
-    let artifact = machine.guest().must("ls -l /var/backups/*/*.sql.gz | awk '{ print $5 }' | tail -n 1");
-    println!("the dump has {} bytes", artifact.trim());
-    counted(machine, "a backup with its copy to a stick", &mut |machine| super::kit::back_up(machine, &stick));
-    stop(machine, agent);
-    machine.guest().must("umount /var/lib/tillstick /var/backups /var/box");
 }

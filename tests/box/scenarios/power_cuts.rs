@@ -66,7 +66,7 @@ fn whenever_the_power_goes_nothing_that_was_promised_is_lost(machine: &mut Machi
 }
 
 /// An ext4 as mkfs makes it, with state and primary on it, mounted as a box has it.
-pub fn own_disk(machine: &mut Machine) -> Stick {
+fn own_disk(machine: &mut Machine) -> Stick {
     let options = "lazy_itable_init=0,lazy_journal_init=0,nodiscard";
     let disk = machine.stick("state", 24 * MIB).format("mkfs.ext4", &["-q", "-F", "-b", "4096", "-E", options]);
     let node = machine.build_in(&disk);
