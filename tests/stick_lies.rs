@@ -204,3 +204,68 @@ fn earlier_backups_that_a_stick_spoils_behind_our_back_are_named() {
     }
     assert!(spoiled > 10, "only {spoiled} files were spoiled");
 }
+
+/// A stick that answers as always and keeps no write from one of them on, as one that is being pulled may.
+#[derive(Clone)]
+struct Forgetful {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    /// How many writes it still keeps.
+    keeps: Arc<Mutex<usize>>,
+}
+
+impl Medium for Forgetful {
+    fn read_at(&mut self, pos: u64, buf: &mut [u8]) -> io::Result<()> {
+        buf.copy_from_slice(&self.bytes.lock().unwrap()[pos as usize..][..buf.len()]);
+        Ok(())
+    }
+
+    fn write_at(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut keeps = self.keeps.lock().unwrap();
+        if *keeps > 0 {
+            *keeps -= 1;
+            self.bytes.lock().unwrap()[pos as usize..][..bytes.len()].copy_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn before(&mut self) -> io::Result<u64> {
+        Ok(0)
+    }
+}
+
+#[test]
+fn a_stick_that_stops_to_keep_what_is_written_is_a_success_only_when_nothing_is_missing() {
+    let stick = Stick::superfloppy();
+    stick.publish(&backup(1), &PublishRules::default()).unwrap();
+    let bytes = stick.bytes();
+    let (mut failures, mut succeeded) = (0, false);
+    for keeps in 0.. {
+        let medium = Forgetful { bytes: Arc::new(Mutex::new(bytes.clone())), keeps: Arc::new(Mutex::new(keeps)) };
+        let mut fs = open_medium(Box::new(medium.clone()), SIZE, true).unwrap();
+        let result = publish(&mut *fs, &backup(2).outgoing(), &PublishRules::default(), &quiet());
+        drop(fs);
+        let Ok(published) = result else {
+            assert!(!succeeded, "after {keeps} writes it fails, and after fewer it did not");
+            failures += 1;
+            continue;
+        };
+        succeeded = true;
+        let mut fs = open_medium(Box::new(medium.clone()), SIZE, false).unwrap();
+        let seen = fs.list("").unwrap();
+        for path in published.files.iter().map(String::as_str).chain(["SHA256SUMS"]) {
+            assert!(path.contains('/') || seen.iter().any(|entry| entry.name == path), "{keeps}: without {path}");
+        }
+        if *medium.keeps.lock().unwrap() > 0 {
+            break;
+        }
+    }
+    assert!(failures > 20, "{failures} of them failed");
+}

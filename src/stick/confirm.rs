@@ -4,7 +4,7 @@
 
 use super::fs::StickFs;
 use super::generations::{Denied, Generation, Survey, matches, survey};
-use super::layout;
+use super::{layout, sums};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{BackupId, Manifest, Run};
 use crate::policy::reread;
@@ -25,12 +25,13 @@ impl Earlier<'_> {
     }
 }
 
-/// Looks at the stick anew. The new backup must be there and whole, and so must be what was there before. Gives the paths
-/// of the new one's files.
+/// Looks at the stick anew. The new backup must be there and whole, and so must be what was there before, and the list of
+/// sums, unless it is another's. Gives the paths of the new one's files.
 pub(super) fn confirm(
     fs: &mut dyn StickFs,
     manifest_bytes: &[u8],
     earlier: &Earlier,
+    list: Option<&str>,
     run: &Run,
 ) -> Result<Vec<String>> {
     fs.look_again()?;
@@ -50,6 +51,11 @@ pub(super) fn confirm(
         if !is_whole(fs, old, run)? {
             return Err(distrust(&format!("the backup {} is not what was written", old.id())));
         }
+    }
+    if let Some(list) = list
+        && !sums::says(fs, list)?
+    {
+        return Err(distrust(&format!("{} is not what was written", layout::SUMS)));
     }
     Ok(own.pieces().map(|piece| piece.path.clone()).collect())
 }

@@ -78,7 +78,7 @@ pub fn publish(fs: &mut dyn StickFs, outgoing: &Outgoing, rules: &PublishRules, 
     let result = put(fs, &found, outgoing, rules, &mut published, run);
     let freed = published.freed.iter().map(|(id, _)| id.clone()).collect();
     let earlier = Earlier { found: &found, new: outgoing.manifest, freed };
-    match result.and_then(|()| confirm(fs, outgoing.manifest_bytes, &earlier, run)) {
+    match result.and_then(|list| confirm(fs, outgoing.manifest_bytes, &earlier, list.as_deref(), run)) {
         Ok(files) => Ok(Published { files, ..published }),
         // Who does not keep the new one may have spoiled the others.
         Err(error) if error.kind() == Kind::Damaged => Err(name_damaged(fs, &earlier, error, run)),
@@ -86,7 +86,7 @@ pub fn publish(fs: &mut dyn StickFs, outgoing: &Outgoing, rules: &PublishRules, 
     }
 }
 
-/// Everything that is written for the backup.
+/// Everything that is written for the backup. Gives the list of sums as it must be now, unless it is another's.
 fn put(
     fs: &mut dyn StickFs,
     found: &Survey,
@@ -94,7 +94,7 @@ fn put(
     rules: &PublishRules,
     published: &mut Published,
     run: &Run,
-) -> Result<()> {
+) -> Result<Option<String>> {
     if !is_there(found, outgoing, rules)? {
         let names = names(fs, found, outgoing.manifest)?;
         let result = prepare(fs, found, outgoing, rules, &names, published, run);
@@ -109,8 +109,9 @@ fn put(
     }
     thin(fs, outgoing.manifest, rules, published)?;
     let found = survey(fs, &Denied::new())?;
-    sums::refresh(fs, &found, run)?;
-    fs.sync()
+    let list = sums::refresh(fs, &found, run)?;
+    fs.sync()?;
+    Ok(list.text)
 }
 
 /// The room that a backup takes on this stick, in bytes.

@@ -31,7 +31,7 @@ pub fn repair(fs: &mut dyn StickFs, run: &Run) -> Result<Vec<String>> {
     if !done.is_empty() {
         found = survey(fs, &denied)?;
     }
-    if sums::refresh(fs, &found, run)? && !found.boxes.is_empty() {
+    if sums::refresh(fs, &found, run)?.anew && !found.boxes.is_empty() {
         done.push("wrote SHA256SUMS anew".to_owned());
     }
     if !done.is_empty() {

@@ -18,14 +18,22 @@ pub(super) fn withdraw(fs: &mut dyn StickFs) -> Result<()> {
     Ok(())
 }
 
-/// Writes the list anew where it differs from what is there; tells whether it did.
-pub(super) fn refresh(fs: &mut dyn StickFs, survey: &Survey, run: &Run) -> Result<bool> {
+/// The list after [`refresh`].
+pub(super) struct Refreshed {
+    /// It was written anew.
+    pub(super) anew: bool,
+    /// What it says; `None` for another's, which stays as it is.
+    pub(super) text: Option<String>,
+}
+
+/// Writes the list anew where it differs from what is there.
+pub(super) fn refresh(fs: &mut dyn StickFs, survey: &Survey, run: &Run) -> Result<Refreshed> {
     let wanted = text(fs, survey, run)?;
     match current(fs)? {
-        Some(text) if text == wanted => return Ok(false),
+        Some(text) if text == wanted => return Ok(Refreshed { anew: false, text: Some(wanted) }),
         Some(text) if !is_ours(&text) => {
             run.warn("SHA256SUMS on the stick is somebody else's and stays as it is; ours is not written");
-            return Ok(false);
+            return Ok(Refreshed { anew: false, text: None });
         }
         _ => {}
     }
@@ -33,7 +41,12 @@ pub(super) fn refresh(fs: &mut dyn StickFs, survey: &Survey, run: &Run) -> Resul
     if !wanted.is_empty() {
         write_small(fs, layout::SUMS, wanted.as_bytes())?;
     }
-    Ok(true)
+    Ok(Refreshed { anew: true, text: Some(wanted) })
+}
+
+/// Whether the list says this; one that says nothing is not there.
+pub(super) fn says(fs: &mut dyn StickFs, text: &str) -> Result<bool> {
+    Ok(current(fs)?.unwrap_or_default() == text)
 }
 
 /// Every list of sums on the stick that is not what was written: its path, and what is wrong. None at all is right after a

@@ -76,6 +76,10 @@ class Machine:
         while json.loads(self.answers.readline()).get("event") != name:
             pass
 
+    def plug(self, stick):
+        self.ask("blockdev-add", **{"driver": "raw", "node-name": "stick", "file": {"driver": "file", "filename": str(stick)}})
+        self.ask("device_add", driver="usb-storage", id="plugged", drive="stick", serial="4711", removable=True, bus="xhci.0")
+
     def until(self, holds, seconds, what):
         begun = heard = time.monotonic()
         said = 0
@@ -111,6 +115,12 @@ class Machine:
         return [int(level) for level in re.findall(rf"setting output {LIGHT_PIN} to (\d)", text)]
 
 
+def make_stick(path):
+    path.unlink(missing_ok=True)
+    subprocess.run(["truncate", "-s", "64M", path], check=True)
+    subprocess.run(["/usr/sbin/mkfs.vfat", "-F", "32", "-s", "1", path], check=True, stdout=subprocess.DEVNULL)
+
+
 def must(holds, what):
     if not holds:
         raise SystemExit(f"not so: {what}")
@@ -122,16 +132,13 @@ def main():
     shutil.copyfile(folder / "disk.img", folder / "running.img")
     before = root_hash(folder / "running.img")
     stick = folder / "stick.img"
-    stick.unlink(missing_ok=True)
-    subprocess.run(["truncate", "-s", "64M", stick], check=True)
-    subprocess.run(["/usr/sbin/mkfs.vfat", "-F", "32", "-s", "1", stick], check=True, stdout=subprocess.DEVNULL)
+    make_stick(stick)
     machine = Machine(folder)
     try:
         took = machine.until(lambda: machine.says(r"Started .*tillstick\.service"), BOOT_SECONDS, "the agent")
         print(f"  the agent was started by the init system {took:.0f} s after power on")
         dark = len(machine.light())
-        machine.ask("blockdev-add", **{"driver": "raw", "node-name": "stick", "file": {"driver": "file", "filename": str(stick)}})
-        machine.ask("device_add", driver="usb-storage", id="plugged", drive="stick", serial="4711", removable=True, bus="xhci.0")
+        machine.plug(stick)
         machine.until(lambda: machine.says(r"tillstick\[\d+\]: .* was read back"), BACKUP_SECONDS, "the backup")
         machine.until(lambda: machine.light()[-1:] == [1], 30, "the light to stay on")
         blinks = machine.light()[dark:]

@@ -78,10 +78,10 @@ impl<'a> Turmoil<'a> {
         });
         match status["agent"]["signal"] == "failed" {
             true => self.holds(&format!("pulled before its write {at}")),
-            // It was called safe: of the backup nothing was missing then.
+            // It was called safe: of the backup nothing was missing then. What was put away after that may be there again.
             false => {
-                let bad = self.judge.complaints_when_safe(&self.stick.disk());
-                assert!(bad.is_empty(), "called safe, and pulled before its write {at}: {bad:#?}");
+                self.holds(&format!("called safe, and pulled before its write {at}"));
+                self.stick.has_a_good_backup(DUMP, TINY_RECEIPTS);
             }
         }
     }
