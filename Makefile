@@ -16,7 +16,7 @@ PROFILE ?= release
 TRIED = $(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),emulated)
 BUILT = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-stores test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-stores bench-box bench-flash bench-sizes
+.PHONY: help setup demo test test-proofs fuzz lint test-all test-servers test-stores test-box test-installed test-packages test-image test-buildroot box soak bench bench-latency bench-servers bench-stores bench-box bench-flash bench-sizes bench-posbox
 .PHONY: native build man completions card cross deb tarball dist image clean
 
 help: ## this list
@@ -97,8 +97,11 @@ bench-flash: native ## what is written to the box's own disk, for backups and in
 	$(CARGO) build --release --locked --bin tillstick
 	@python3 benches/flash.py --idle 720
 
-bench-sizes: setup ## size of the program for TARGET=armv7-unknown-linux-gnueabihf with each feature; takes about twenty minutes
-	@benches/sizes.sh $(if $(filter command line,$(origin TARGET)),$(TARGET),armv7-unknown-linux-gnueabihf)
+bench-sizes: setup ## size of the program for TARGET=armv7-unknown-linux-gnueabihf with each feature (PROFILE=small for scarce flash); takes about twenty minutes
+	@benches/sizes.sh $(if $(filter command line,$(origin TARGET)),$(TARGET),armv7-unknown-linux-gnueabihf) $(PROFILE)
+
+bench-posbox: image ## memory of the agent in the emulated ARM box (PROFILE=small for scarce flash)
+	@benches/posbox.py $(BUILD)/image
 
 native:
 	$(CARGO) build --locked --bin tillstick --example till
