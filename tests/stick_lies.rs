@@ -1,5 +1,6 @@
 //! Sticks that claim more room than they have. No such stick is at hand on a test machine, so the medium here is a **fake**:
-//! it drops what is written beyond its real end, or wraps it around to its beginning, as the chips of such sticks do.
+//! it drops what is written beyond its real end, or wraps it around to its beginning, as the chips of such sticks do. And one that
+//! keeps nothing any more from one of its writes on.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 mod proof;
@@ -41,6 +42,8 @@ struct Held {
     bytes: Vec<u8>,
     /// Whether something was ever written beyond the real end.
     lied: bool,
+    /// How many writes it still keeps; after them it answers as always, as a stick may that is being pulled.
+    keeps: usize,
 }
 
 impl Fake {
@@ -49,7 +52,7 @@ impl Fake {
     }
 
     fn partitioned(offset: u64, bytes: &[u8], real: u64, lie: Lie) -> Self {
-        let held = Held { bytes: bytes[..real as usize].to_vec(), lied: false };
+        let held = Held { bytes: bytes[..real as usize].to_vec(), lied: false, keeps: usize::MAX };
         Self { held: Arc::new(Mutex::new(held)), offset, real, lie }
     }
 
@@ -89,6 +92,8 @@ impl Medium for Fake {
 
     fn write_at(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {
         let held = &mut *self.held.lock().unwrap();
+        let Some(left) = held.keeps.checked_sub(1) else { return Ok(()) };
+        held.keeps = left;
         for (at, sector) in (self.offset + pos..).step_by(SECTOR as usize).zip(bytes.chunks(SECTOR as usize)) {
             held.lied |= at >= self.real;
             if let Some(place) = self.place(at) {
@@ -205,42 +210,6 @@ fn earlier_backups_that_a_stick_spoils_behind_our_back_are_named() {
     assert!(spoiled > 10, "only {spoiled} files were spoiled");
 }
 
-/// A stick that answers as always and keeps no write from one of them on, as one that is being pulled may.
-#[derive(Clone)]
-struct Forgetful {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    /// How many writes it still keeps.
-    keeps: Arc<Mutex<usize>>,
-}
-
-impl Medium for Forgetful {
-    fn read_at(&mut self, pos: u64, buf: &mut [u8]) -> io::Result<()> {
-        buf.copy_from_slice(&self.bytes.lock().unwrap()[pos as usize..][..buf.len()]);
-        Ok(())
-    }
-
-    fn write_at(&mut self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut keeps = self.keeps.lock().unwrap();
-        if *keeps > 0 {
-            *keeps -= 1;
-            self.bytes.lock().unwrap()[pos as usize..][..bytes.len()].copy_from_slice(bytes);
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn forget(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn before(&mut self) -> io::Result<u64> {
-        Ok(0)
-    }
-}
-
 #[test]
 fn a_stick_that_stops_to_keep_what_is_written_is_a_success_only_when_nothing_is_missing() {
     let stick = Stick::superfloppy();
@@ -248,22 +217,21 @@ fn a_stick_that_stops_to_keep_what_is_written_is_a_success_only_when_nothing_is_
     let bytes = stick.bytes();
     let (mut failures, mut succeeded) = (0, false);
     for keeps in 0.. {
-        let medium = Forgetful { bytes: Arc::new(Mutex::new(bytes.clone())), keeps: Arc::new(Mutex::new(keeps)) };
-        let mut fs = open_medium(Box::new(medium.clone()), SIZE, true).unwrap();
-        let result = publish(&mut *fs, &backup(2).outgoing(), &PublishRules::default(), &quiet());
-        drop(fs);
+        let fake = Fake::new(&bytes, SIZE, Lie::Drops);
+        fake.held.lock().unwrap().keeps = keeps;
+        let result = fake.publish(&backup(2));
         let Ok(published) = result else {
             assert!(!succeeded, "after {keeps} writes it fails, and after fewer it did not");
             failures += 1;
             continue;
         };
         succeeded = true;
-        let mut fs = open_medium(Box::new(medium.clone()), SIZE, false).unwrap();
+        let mut fs = open_medium(Box::new(fake.clone()), SIZE, false).unwrap();
         let seen = fs.list("").unwrap();
         for path in published.files.iter().map(String::as_str).chain(["SHA256SUMS"]) {
             assert!(path.contains('/') || seen.iter().any(|entry| entry.name == path), "{keeps}: without {path}");
         }
-        if *medium.keeps.lock().unwrap() > 0 {
+        if fake.held.lock().unwrap().keeps > 0 {
             break;
         }
     }

@@ -209,7 +209,7 @@ fn show(site: &Site, node: &Path, at: &Path) -> Result<()> {
     let begun = Instant::now();
     loop {
         match volume(site, node).and_then(|volume| shown::show(&site.config.state, &volume, at)) {
-            Err(error) if begun.elapsed() < AWAY_MAX => log::info!("{node:?} is not mounted yet: {}", error.report()),
+            Err(error) if begun.elapsed() < AWAY_MAX => log::debug!("{node:?} is not mounted yet: {}", error.report()),
             other => return other,
         }
         thread::sleep(LOOK_AGAIN);
